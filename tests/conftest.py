@@ -1,0 +1,6 @@
+"""Fixtures for all tests; what is behind them is in support/."""
+
+pytest_plugins = [
+    "support.report",
+    "support.engine",
+]

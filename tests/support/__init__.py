@@ -1,0 +1,1 @@
+"""What the tests stand on: real engines, hubs, machines and browsers, each in a module of its own."""

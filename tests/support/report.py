@@ -1,0 +1,38 @@
+"""How long each part of the suite took, and which tests failed, for fixtures that show evidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+PARTS = ("stack", "browser", "docker")
+seconds: Counter[str] = Counter()
+counts: Counter[str] = Counter()
+
+
+def part_of(item: pytest.Item) -> str:
+    """The heaviest marker of a test, or the name of its folder under tests/."""
+    for part in PARTS:
+        if item.get_closest_marker(part):
+            return part
+    folder = Path(item.path).parent.name
+    return "unit" if folder == "tests" else folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """Remember the time and the failure of each phase of a test."""
+    report = yield
+    seconds[part_of(item)] += report.duration
+    counts[part_of(item)] += report.when == "call"
+    item.failed = getattr(item, "failed", False) or report.failed
+    return report
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Print what each part took."""
+    terminalreporter.section("time of each part")
+    for part, took in sorted(seconds.items(), key=lambda entry: entry[1]):
+        terminalreporter.line(f"{part:10} {took:7.1f} s  {counts[part]:4} tests")
