@@ -8,7 +8,7 @@
 Everything here is pure; nothing after `parse` looks at the plain keys again.
 """
 
-from .choice import Choice, from_form, from_query, parse
+from .choice import Choice, from_form, parse
 from .offers import Offer, offer
 from .profiles import FreeText, Option, Pick, Profile, ignored_keys, parse_profiles
 from .references import is_image_reference
@@ -22,7 +22,6 @@ __all__ = [
     "Pick",
     "Profile",
     "from_form",
-    "from_query",
     "host_profiles",
     "ignored_keys",
     "is_image_reference",

@@ -49,11 +49,6 @@ def from_form(formdata: Mapping[str, list[Any]]) -> dict[str, str]:
     return _settle_free_text(plain)
 
 
-def from_query(query: Mapping[str, list[str]]) -> dict[str, str]:
-    """The plain keys that a link carries (JupyterHub has taken the `opt-` off); never a typed text."""
-    return {name: _joined(values) for name, values in query.items() if not name.endswith(_FREE)}
-
-
 def parse(user_options: Mapping[str, Any], offer: Offer) -> Choice:
     """The choice that these plain keys make. Keys that are absent take the default. Raises UserError."""
     if not isinstance(user_options, Mapping):
@@ -74,8 +69,8 @@ def _chosen_profile(user_options: Mapping[str, Any], offer: Offer) -> Profile:
         return offer.default
     profile = offer.profile(_word(user_options["profile"]) or "")
     if profile is None:
-        offered = _list(p.slug for p in offer.profiles)
-        raise UserError(f"{_shown(user_options['profile'])} is no image that is offered to you. Choose one of: {offered}.")
+        asked, offered = _shown(user_options["profile"]), _list(p.slug for p in offer.profiles)
+        raise UserError(f"{asked} is not an image that is offered to you. Choose one of: {offered}.")
     return profile
 
 
