@@ -3,4 +3,6 @@
 pytest_plugins = [
     "support.report",
     "support.engine",
+    "support.images",
+    "support.machine",
 ]

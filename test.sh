@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Installs what the tests need on this Debian machine, then runs them. Flags go to pytest: ./test.sh -k picker
+# Only what the chosen tests need is installed: `./test.sh -m "not docker and not browser and not stack"` needs no engine.
+set -euo pipefail
+cd "$(dirname "$0")"
+began=$SECONDS
+
+say() { printf '== %s\n' "$*"; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+apt_install() {
+  say "installing $*"
+  as_root apt-get update -q >/dev/null
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >/dev/null
+}
+
+# need PROGRAM=PACKAGE...: Debian's packages for the programs that are not there.
+need() {
+  local entry missing=()
+  for entry; do
+    command -v "${entry%%=*}" >/dev/null || missing+=("${entry#*=}")
+  done
+  [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+}
+
+make_environment() {
+  local wanted
+  wanted=$(cat setup.cfg pyproject.toml | sha256sum)
+  [ "$(cat .venv/.installed-for 2>/dev/null)" != "$wanted" ] || return 0
+  say "making .venv"
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
+  [ -x .venv/bin/python ] || python3 -m venv .venv
+  .venv/bin/python -m pip install -q -e '.[test]'
+  echo "$wanted" >.venv/.installed-for
+}
+
+# The engine is installed and started by install.sh, as on any machine; a daemon that answers is left as it is.
+make_engine() {
+  ./install.sh --engine-only
+  docker info >/dev/null
+}
+
+export PATH=$PATH:/usr/sbin:/sbin
+mkdir -p .cache
+need python3=python3 git=git shellcheck=shellcheck
+make_environment
+needs=$(.venv/bin/python tests/support/needs.py "$@")
+case " $needs " in *" engine "*)
+  need debootstrap=debootstrap zstd=zstd nft=nftables ip=iproute2 iptables=iptables \
+    docker-registry=docker-registry
+  make_engine ;;
+esac
+case " $needs " in *" browser "*) need chromium=chromium ;; esac
+case " $needs " in *" images "*) say "building images"; images/build --log .cache/images.log ;; esac
+say "ready for the tests after $((SECONDS - began)) s (${needs:-nothing but Python})"
+
+status=0
+.venv/bin/python -m pytest "$@" || status=$?
+say "./test.sh took $((SECONDS - began)) s"
+exit "$status"
