@@ -5,4 +5,7 @@ pytest_plugins = [
     "support.engine",
     "support.images",
     "support.machine",
+    "support.proxy",
+    "support.hub",
+    "support.site",
 ]

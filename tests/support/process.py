@@ -1,0 +1,53 @@
+"""Programs that a test starts: output in a file, stopped by their own process group."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+
+class Program:
+    """A program with its log. Starting it again appends to the log."""
+
+    def __init__(
+        self, argv: list[str], log: Path, environment: dict[str, str] | None = None, folder: Path | None = None
+    ):
+        self.argv, self.log, self.folder = argv, log, folder
+        self.environment = {**os.environ, **(environment or {})}
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Start it in a process group of its own."""
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                            cwd=self.folder, env=self.environment, start_new_session=True)  # fmt: skip
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def wait(self, timeout_s: float) -> int:
+        """Its exit status. Raises TimeoutExpired if it does not end in time."""
+        return self.process.wait(timeout_s)
+
+    def stop(self, timeout_s: float = 20) -> None:
+        """Ask it to end, and kill what is left of its group after the limit."""
+        if self.is_running:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout_s)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and its children at once, as the out-of-memory killer would."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+
+    def text(self) -> str:
+        """Everything that it has written so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
