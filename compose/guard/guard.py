@@ -87,7 +87,7 @@ class Guard:
         self.lock = threading.Lock()
 
     def check(self) -> None:
-        """Load the rules again if they are not what they should be. One line of log for each repair and each new trouble."""
+        """Load the rules again if they are not what they should be; each repair and each new trouble is a line of log."""
         with self.lock:
             if self.wanted and loaded(self.wall) == self.wanted:
                 return

@@ -1,10 +1,10 @@
 """The firewall around the labs, as nftables text. Pure: settings in, text out.
 
-The rules stand in tables of our own, so they work beside Docker's rules in whichever flavour those are written, and nobody's
+The rules stand in tables of our own, so they work beside Docker's in whichever flavour those are written, and nobody's
 `iptables -F` reaches them. They are looked at before Docker's (priority -10), and a drop or reject here is final.
 
-Addresses are judged on every packet that a lab sends, not only on the first of a connection: what the rules forbid today
-also ends connections that were allowed yesterday.
+Addresses are judged on every packet that a lab sends, not only on the first of a connection: what the rules forbid
+today also ends connections that were allowed yesterday.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def wall_of(environ: Mapping[str, str], resolv_conf: str) -> Wall:
 def resolvers_of(resolv_conf: str) -> tuple[Address, ...]:
     """The name servers in a resolv.conf that labs have to reach themselves.
 
-    Docker's resolver asks from inside the lab's network, except where the server is on the host's loopback. Labs have no
-    IPv6, and a server at the metadata address stays blocked: name another in the engine's daemon.json (`dns`).
+    Docker's resolver asks from inside the lab's network, except where the server is on the host's loopback. Labs have
+    no IPv6, and a server at the metadata address stays blocked: name another in the engine's daemon.json (`dns`).
     """
     words = [line.split() for line in resolv_conf.splitlines()]
     servers = [_address(line[1]) for line in words if line[:1] == ["nameserver"] and len(line) > 1]
