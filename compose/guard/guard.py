@@ -87,7 +87,7 @@ class Guard:
         self.lock = threading.Lock()
 
     def check(self) -> None:
-        """Load the rules again if they are not what they should be; each repair and each new trouble is a line of log."""
+        """Load the rules again if they are not as they should be; a line of log for each repair and new trouble."""
         with self.lock:
             if self.wanted and loaded(self.wall) == self.wanted:
                 return

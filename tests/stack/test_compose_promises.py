@@ -1,0 +1,79 @@
+"""What compose.yaml promises about every service, read from the file; no engine is asked."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ruamel.yaml import YAML
+from support.places import CHECKOUT
+
+COMPOSE = CHECKOUT / "compose" / "compose.yaml"
+TEXT = COMPOSE.read_text()
+SERVICES = YAML(typ="safe").load(TEXT)["services"]
+SOCKET = "/var/run/docker.sock"
+
+every_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+
+
+@every_service
+def test_image_is_ours_at_the_one_version(service):
+    assert re.fullmatch(r"mlinfn/[a-z]+:\$\{MLINFN_VERSION(:\?)?\}", service["image"])
+    assert service["pull_policy"] == "never"
+
+
+@every_service
+def test_nothing_is_privileged(service):
+    assert not service.get("privileged")
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["read_only"] is True
+    assert not {"pid", "ipc", "userns_mode", "devices", "device_cgroup_rules"} & set(service)
+
+
+@every_service
+def test_user_is_given_and_only_services_with_capabilities_are_root(service):
+    uid = service["user"].split(":")[0]
+    assert (uid == "0") == bool(service.get("cap_add"))
+
+
+@every_service
+def test_memory_processes_and_cpu_are_limited(service):
+    assert service["mem_limit"] == service["memswap_limit"]
+    assert 0 < service["pids_limit"] <= 512
+    assert 0 < service["cpus"] <= 1, "more than the CPUs of a small machine is refused by the engine"
+
+
+@every_service
+def test_restarts_and_is_protected_when_memory_runs_out(service):
+    assert service["restart"] == "unless-stopped"
+    assert "MLINFN_OOM_SCORE_ADJ--900" in service["oom_score_adj"]
+
+
+@every_service
+def test_health_is_probed_and_logs_are_rotated(service):
+    assert service["healthcheck"]["test"][0] == "CMD"
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
+    assert "stop_grace_period" in service
+
+
+@pytest.mark.parametrize("capability", sorted({c for s in SERVICES.values() for c in s.get("cap_add", ())}))
+def test_each_capability_says_who_needs_it(capability):
+    assert re.search(rf"^ +- {capability} +# \w+", TEXT, re.MULTILINE)
+
+
+def test_only_the_hub_has_the_socket():
+    having = [name for name, s in SERVICES.items() if any(v["source"] == SOCKET for v in s.get("volumes", ()))]
+    assert having == ["hub"]
+
+
+def test_no_secret_is_in_an_environment_or_a_command():
+    for name, service in SERVICES.items():
+        words = " ".join([*map(str, service.get("environment", {}).items()), str(service.get("command", ""))])
+        assert not re.search(r"token|secret|password|key", words, re.IGNORECASE), name
+
+
+def test_example_has_every_variable_and_no_other():
+    used = set(re.findall(r"\$\{(MLINFN_\w+?)(?=[}:?-])", TEXT))
+    example = (CHECKOUT / "compose" / "env.example").read_text()
+    assert set(re.findall(r"^(\w+)=", example, re.MULTILINE)) == used
