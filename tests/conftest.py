@@ -8,4 +8,7 @@ pytest_plugins = [
     "support.proxy",
     "support.hub",
     "support.site",
+    "support.browser",
+    "support.registry",
+    "support.mini_lab",
 ]

@@ -134,8 +134,8 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, instance: str, proxy_command: list[str], engine: docker.DockerClient,
-         request: pytest.FixtureRequest) -> Iterator[Site]:  # fmt: skip
+def mlinfn(tmp_path: Path, instance: str, proxy_command: list[str], engine: docker.DockerClient,
+           request: pytest.FixtureRequest) -> Iterator[Site]:  # fmt: skip
     """An instance for one test; call its `start`."""
     made = Site(tmp_path, instance, proxy_command, engine)
     yield made
@@ -143,11 +143,11 @@ def site(tmp_path: Path, instance: str, proxy_command: list[str], engine: docker
 
 
 @pytest.fixture
-def lab_site(site: Site, lab_image: str) -> Callable[..., Site]:
+def lab_site(mlinfn: Site, lab_image: str) -> Callable[..., Site]:
     """Call it, with settings if they matter, for a running instance that offers our lab in two sizes."""
 
     def make(**settings) -> Site:
         images = [{"slug": "lab", "title": "JupyterLab", "image": lab_image}]
-        return site.start(**{"images": images, **settings})
+        return mlinfn.start(**{"images": images, **settings})
 
     return make

@@ -1,0 +1,73 @@
+"""Chromium, driven by Playwright; a picture of the page is kept when a test fails."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from support.places import CACHE, CHECKOUT
+
+CHROMIUM = "/usr/bin/chromium"
+# Root cannot use the sandbox; the rest keeps Chromium from calling its maker.
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+)  # fmt: skip
+SHOTS = CACHE / "shots"
+FOR_DOCS = CHECKOUT / "docs/screenshots"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One Chromium for all tests; each page has its own cookies."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Page]]:
+    """Call it, with options of Browser.new_context, for the page of one more person."""
+    pages: list[Page] = []
+
+    def make(**options) -> Page:
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        pages.append(page)
+        return page
+
+    yield make
+    for number, page in enumerate(pages):
+        if getattr(request.node, "failed", False):
+            _keep(page, request.node.name, number)
+        page.context.close()
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Page]) -> Page:
+    """The page of a person with no cookies yet."""
+    return new_page()
+
+
+def _keep(page: Page, test: str, number: int) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    path = SHOTS / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', test)}-{number}.png"
+    page.screenshot(path=path, full_page=True)
+    print(f"--- {page.url}: {path}")
+
+
+def screenshot(page: Page, name: str) -> Path | None:
+    """A picture for the documentation under docs/, made only where MLINFN_SCREENSHOTS asks for it."""
+    if not os.environ.get("MLINFN_SCREENSHOTS"):
+        return None
+    FOR_DOCS.mkdir(parents=True, exist_ok=True)
+    path = FOR_DOCS / f"{name}.png"
+    page.screenshot(path=path)
+    return path
