@@ -132,7 +132,7 @@ def test_a_refusal_comes_at_once_not_by_waiting(world):
 @pytest.mark.parametrize("calls_iptables", ["0", "1"], ids=["bridge-nf off", "bridge-nf on"])
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 def test_labs_are_apart_however_the_bridge_filters(world, kind, calls_iptables):
-    world.run("host", "sysctl", "-q", "-w", f"net.bridge.bridge-nf-call-iptables={calls_iptables}")
+    world.set("host", "net/bridge/bridge-nf-call-iptables", calls_iptables)
     assert world.knock("anna", kind, netns.BORIS, 8888) != "open"
     assert world.knock("boris", kind, netns.ANNA, 8888) != "open"
 

@@ -100,6 +100,10 @@ class World:
         assert done.returncode == 0, f"{words}: {done.stderr}{done.stdout}"
         return done.stdout
 
+    def set(self, where: str, setting: str, value: str) -> None:
+        """Write one of a namespace's kernel settings under /proc/sys."""
+        self.run(where, "sh", "-c", f"echo {value} >/proc/sys/{setting}")
+
     def python(self, where: str, *words: str, environ: dict[str, str] | None = None, **keywords) -> subprocess.Popen:
         """A Python program that runs in a namespace until it is terminated."""
         command = self.command(where, sys.executable, "-B", *words)
@@ -172,7 +176,7 @@ def _wire(made: World) -> None:
         made.run(lab, "ip", "route", "add", "default", "via", GATEWAY)
     made.run("host", "ip", "route", "add", "default", "via", WORLD)
     made.run("world", "ip", "route", "add", SUBNET, "via", HOST_OUTSIDE)
-    made.run("host", "sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+    made.set("host", "net/ipv4/ip_forward", "1")
 
 
 def _cable(made: World, near: str, far: str, near_address: str, far_address: str) -> None:
