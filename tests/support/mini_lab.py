@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
 import pytest
 
 from support.machine_image import has_image, once
-from support.site import Site
+from support.places import test_name
+from support.site import Site, closing_site
 
 FOLDER = Path(__file__).parent / "mini-lab"
 
@@ -31,18 +32,32 @@ def mini_image(engine: docker.DockerClient, images: dict[str, str]) -> str:
     return tag
 
 
-@pytest.fixture
-def mini_site(mlinfn: Site, mini_image: str) -> Callable[..., Site]:
-    """Call it, with settings if they matter, for a running instance that offers well and misbehaving mini labs."""
-
-    def make(**settings) -> Site:
-        images = [{"slug": "mini", "title": "Mini", "image": mini_image}]
-        profiles = [_profile(mode, mini_image) for mode in ("dies", "hungry", "silent", "stubborn")]
-        return mlinfn.start(**{"images": images, "profile_list": profiles, **settings})
-
-    return make
+def offer(image: str) -> dict:
+    """Settings of a site that offers the mini lab, well (the default) and misbehaving in each way."""
+    modes = ("dies", "hungry", "silent", "stubborn")
+    return {"images": [{"slug": "mini", "title": "Mini", "image": image}],
+            "profile_list": [_profile(mode, image) for mode in modes]}  # fmt: skip
 
 
 def _profile(mode: str, image: str) -> dict:
     override = {"image": image, "environment": {"MINI_LAB": mode}, "mem_limit": "64M"}
     return {"slug": mode, "display_name": mode.capitalize(), "kubespawner_override": override}
+
+
+@pytest.fixture
+def mini_site(mlinfn: Site, mini_image: str) -> Callable[..., Site]:
+    """Call it, with settings if they matter, for a running instance that offers mini labs."""
+
+    def make(**settings) -> Site:
+        return mlinfn.start(**{**offer(mini_image), **settings})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def town(mini_image: str, tmp_path_factory: pytest.TempPathFactory, proxy_command: list[str],
+         engine: docker.DockerClient, request: pytest.FixtureRequest) -> Iterator[Site]:  # fmt: skip
+    """One running instance that offers mini labs, for all tests of a module; each takes people of its own."""
+    site = Site(tmp_path_factory.mktemp("town"), test_name(), proxy_command, engine)
+    with closing_site(site, request):
+        yield site.start(**offer(mini_image))

@@ -23,11 +23,13 @@ def part_of(item: pytest.Item) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    """Remember the time and the failure of each phase of a test."""
+    """Remember the time of each phase of a test, and on it, its module and so on that something failed."""
     report = yield
     seconds[part_of(item)] += report.duration
     counts[part_of(item)] += report.when == "call"
-    item.failed = getattr(item, "failed", False) or report.failed
+    if report.failed:
+        for node in item.listchain():
+            node.failed = True
     return report
 
 

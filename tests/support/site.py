@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
@@ -15,10 +16,10 @@ from ruamel.yaml import YAML
 
 from jupyterhub_mlinfn import passwords
 from support.client import API, Visitor
-from support.engine import containers_of
+from support.engine import containers_of, remove_all, show_evidence
 from support.guard import Guard
 from support.hub import Hub, show_log
-from support.places import CHECKOUT, free_ports, free_subnet
+from support.places import CHECKOUT, free_ports, free_subnet, test_name
 from support.proxy import Proxy
 
 CONFIG = """
@@ -41,6 +42,7 @@ class Site:
             "sizes": {"memory": ["512M", "1G"], "cpus": ["1", "2"]},
         }  # fmt: skip
         self.extra = ""
+        self.people: set[str] = set()
         self.hub = self.proxy = self.guard = None
 
     def start(self, **settings) -> Site:
@@ -104,6 +106,7 @@ class Site:
         passwords.change(path, lambda people: passwords.added(people, passwords.check_name(name), person))
         if self.hub is not None and self.hub.is_running:
             self.api.add_user(passwords.check_name(name))
+        self.people.add(name)
         return password
 
     def visitor(self) -> Visitor:
@@ -121,6 +124,15 @@ class Site:
         """All containers of this instance, running or not."""
         return containers_of(self.engine, self.instance)
 
+    def lab_of(self, name: str):
+        """The container of a person's lab, or None."""
+        mine = [c for c in self.labs() if c.labels.get("it.infn.mlinfn.user") == name]
+        return mine[0] if mine else None
+
+    def lab_answers(self, name: str) -> bool:
+        """Whether the person's lab answers through the proxy."""
+        return self.api.lab(name).request("GET", "").ok
+
     def stop(self, request: pytest.FixtureRequest | None = None) -> None:
         """End hub, proxy and guard; show the logs of a failed test."""
         for program in filter(None, (self.hub, self.proxy)):
@@ -134,12 +146,23 @@ class Site:
 
 
 @pytest.fixture
-def mlinfn(tmp_path: Path, instance: str, proxy_command: list[str], engine: docker.DockerClient,
+def mlinfn(tmp_path: Path, proxy_command: list[str], engine: docker.DockerClient,
            request: pytest.FixtureRequest) -> Iterator[Site]:  # fmt: skip
     """An instance for one test; call its `start`."""
-    made = Site(tmp_path, instance, proxy_command, engine)
-    yield made
-    made.stop(request)
+    with closing_site(Site(tmp_path, test_name(), proxy_command, engine), request) as site:
+        yield site
+
+
+@contextmanager
+def closing_site(site: Site, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """The site; afterwards its logs and containers are shown if something failed, and everything of it is removed."""
+    try:
+        yield site
+    finally:
+        site.stop(request)
+        if getattr(request.node, "failed", False):
+            show_evidence(site.engine, site.instance)
+        remove_all(site.engine, site.instance)
 
 
 @pytest.fixture

@@ -1,0 +1,35 @@
+"""Idle labs are stopped, busy ones are not, and old ones go in any case. Real labs with real kernels."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from support.wait import until
+
+pytestmark = pytest.mark.docker
+
+
+def test_idle_lab_is_stopped_and_busy_one_is_not(lab_site):
+    site = lab_site(culling={"idle": "20s"})
+    for name in ("idle", "busy"):
+        site.add_user(name)
+        site.api.start(name)
+    with site.api.lab("busy").kernel() as kernel:
+        computing = kernel.send("import time; time.sleep(60); print('done')")
+        until(lambda: site.api.server("idle") is None, 90, "the idle lab to be stopped", every_s=0.5)
+        assert kernel.output(computing, 90) == "done\n"
+        assert site.api.server("busy") is not None
+    until(lambda: site.api.server("busy") is None, 90, "the lab that is idle now to be stopped", every_s=0.5)
+    assert site.labs() == []
+
+
+def test_old_lab_is_stopped_although_it_is_busy(lab_site):
+    site = lab_site(culling={"max_age": "30s", "idle": "2h"})
+    site.add_user("anna")
+    began = time.monotonic()
+    site.api.start("anna")
+    with site.api.lab("anna").kernel() as kernel:
+        kernel.send("import time; time.sleep(300)")
+        until(lambda: site.api.server("anna") is None, 90, "the old lab to be stopped", every_s=0.5)
+    assert time.monotonic() - began >= 29
