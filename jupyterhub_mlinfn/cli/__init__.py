@@ -1,0 +1,85 @@
+"""The `mlinfn` command. Exit codes: 0 well, 1 not well, 2 asked for something that cannot be.
+
+Verbs import what they need when they run, so that `mlinfn --help` answers at once over a slow line as well.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import OperatorError, UserError
+from . import config, health, stack, users
+
+NOT_WELL = 1
+USAGE = 2
+
+app = typer.Typer(
+    name="mlinfn",
+    help="Keeps a JupyterHub with GPUs on one machine. Every verb takes --json. Exit: 0 well, 1 not, 2 usage.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def mlinfn(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(
+        "--config", metavar="FILE",
+        help="Settings of the instance. Without it, MLINFN_CONFIG or config/mlinfn.yaml of the checkout.")] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Remembers which instance the verb is about."""
+    from .site import Site
+
+    context.obj = Site(config) if config else Site.by_default()
+
+
+app.add_typer(config.app, name="config")
+app.add_typer(users.app, name="users")
+stack.register(app)
+health.register(app)
+
+
+def main() -> None:
+    """Run the command line and exit with its code; what the keeper can mend is said without a traceback."""
+    try:
+        app(_config_first(sys.argv[1:]))
+    except UserError as error:
+        _fail(str(error), USAGE)
+    except OperatorError as error:
+        _fail(str(error), NOT_WELL)
+    except PermissionError as error:
+        _fail(f"{error.filename}: {error.strerror}. Run this as root (sudo mlinfn ...).", NOT_WELL)
+    except BrokenPipeError:  # the reader, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NOT_WELL)
+
+
+def _fail(text: str, code: int) -> None:
+    sys.stderr.write(text.rstrip("\n") + "\n")
+    sys.exit(code)
+
+
+def _config_first(words: list[str]) -> list[str]:
+    """The words with `--config FILE` in front of the verb, where the option is declared; people write it anywhere."""
+    for index, word in enumerate(words):
+        if word == "--":
+            return words
+        size = 2 if word == "--config" else 1 if word.startswith("--config=") else 0
+        if size:
+            return words[index:index + size] + words[:index] + words[index + size:]
+    return words

@@ -1,0 +1,194 @@
+"""What `mlinfn status` and `mlinfn doctor` look at: functions from Facts to a Finding, in the order of the answer.
+
+To add one, write the function and append it to STATUS (what a keeper wants to see daily) or to DOCTOR (why it may not
+work); what it needs to know goes into Facts. None of them touches the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..settings import Settings
+
+GB = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one thing is. `remedy` is the command or the step that mends it, empty where nothing is to be done."""
+
+    level: Literal["green", "amber", "red"]
+    title: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was seen, all at about the same time."""
+
+    settings: Settings
+    engine: Mapping[str, Any] | str
+    """`docker info`, or a sentence why there is none."""
+    services: Mapping[str, str]
+    """Service -> healthy, starting, missing... (compose.state); empty without an engine."""
+    labs: tuple[str, ...]
+    """User of each running lab."""
+    images: frozenset[str]
+    """NAME:TAG of the images on this machine."""
+    service_images: tuple[str, ...]
+    """The images without which nothing starts."""
+    lab_images: tuple[str, ...]
+    """The images that members pick from, with tags."""
+    guard: str
+    """What the guard said: "ok", or why not."""
+    hub: str
+    """What the hub said through the public port: "ok", or why not."""
+    run_is_tmpfs: bool
+    secrets: tuple[str, ...]
+    """A sentence for each secret that is missing or that others can read."""
+    free: Mapping[str, tuple[int, int]]
+    """Path -> free and total bytes of its disk."""
+    taken_ports: tuple[int, ...]
+    """Ports of ours on which something answers."""
+
+
+Check = Callable[[Facts], Finding]
+
+
+def docker(facts: Facts) -> Finding:
+    """Without it the others that need it are not asked."""
+    if isinstance(facts.engine, str):
+        reason, _, remedy = facts.engine.partition(" Start it with: ")
+        return Finding("red", "Docker", reason, remedy)
+    return Finding("green", "Docker", f"Engine {facts.engine.get('ServerVersion', '?')} answers.")
+
+
+def services(facts: Facts) -> Finding:
+    ill = {name: state for name, state in facts.services.items() if state != "healthy"}
+    if not ill:
+        return Finding("green", "Services", f"{', '.join(facts.services)} are healthy.")
+    said = ", ".join(f"{name} is {state}" for name, state in ill.items())
+    if set(ill.values()) == {"starting"}:
+        return Finding("amber", "Services", f"{said}.", "wait a minute")
+    if all(state == "missing" for state in facts.services.values()):
+        return Finding("red", "Services", "None is there.", "mlinfn up")
+    gone = set(ill.values()) <= {"missing", "exited"}
+    return Finding("red", "Services", f"{said}.", "mlinfn up" if gone else f"mlinfn logs {' '.join(ill)}")
+
+
+def guard(facts: Facts) -> Finding:
+    if facts.guard == "ok":
+        return Finding("green", "Guard", "The labs' firewall is as it should be.")
+    return Finding("red", "Guard", f"{facts.guard} No lab starts while the firewall is not known to be right.",
+                   "mlinfn up")
+
+
+def hub(facts: Facts) -> Finding:
+    if facts.hub == "ok":
+        return Finding("green", "Hub", f"It answers at http://{facts.settings.host}:{facts.settings.port}.")
+    return Finding("red", "Hub", f"Nobody reaches it: {facts.hub}", "mlinfn logs hub proxy")
+
+
+def labs(facts: Facts) -> Finding:
+    people = len(set(facts.labs))
+    return Finding("green", "Labs", f"{len(facts.labs)} running, of {people} people." if people else "None is running.")
+
+
+def disk(facts: Facts) -> Finding:
+    path, (free, total) = min(facts.free.items(), key=lambda item: item[1][0])
+    said = f"{free / GB:.0f} of {total / GB:.0f} GB are free on the disk of {path}."
+    remedy = f"du -xh --max-depth=2 {facts.settings.root} | sort -h | tail; docker system df"
+    if free < GB or free < 0.02 * total:
+        return Finding("red", "Disk", said, remedy)
+    if free < 10 * GB or free < 0.1 * total:
+        return Finding("amber", "Disk", said, remedy)
+    return Finding("green", "Disk", said)
+
+
+def subdomains(facts: Facts) -> Finding:
+    if facts.settings.subdomains:
+        return Finding("green", "Subdomains", "Each member's lab has a host name of its own.")
+    return Finding("amber", "Subdomains", "They are off: a page in one member's lab can act as whoever opens it.",
+                   "set `subdomains: true` once *.NAME resolves to this machine, then: mlinfn up")
+
+
+def service_images(facts: Facts) -> Finding:
+    missing = [name for name in facts.service_images if name not in facts.images]
+    if missing:
+        return Finding("red", "Our images", f"{', '.join(missing)} are missing.", "sudo ./install.sh")
+    return Finding("green", "Our images", "All are on this machine.")
+
+
+def lab_images(facts: Facts) -> Finding:
+    missing = [name for name in facts.lab_images if name not in facts.images]
+    if missing:
+        return Finding("amber", "Members' images", f"Not on this machine yet: {', '.join(missing)}. Whoever picks one "
+                       "first waits for it.", f"docker pull {missing[0]}")
+    return Finding("green", "Members' images", f"{len(facts.lab_images)} are on this machine.")
+
+
+def live_restore(facts: Facts) -> Finding:
+    if facts.engine.get("LiveRestoreEnabled"):
+        return Finding("green", "Engine restarts", "Labs go on while Docker is restarted (live-restore).")
+    return Finding("amber", "Engine restarts", "Restarting Docker stops all labs: live-restore is off.",
+                   'put "live-restore": true into /etc/docker/daemon.json, then: sudo kill -HUP $(pidof dockerd)')
+
+
+def cdi(facts: Facts) -> Finding:
+    if facts.engine.get("CDISpecDirs"):
+        return Finding("green", "CDI", "Docker hands out devices by name.")
+    return Finding("amber", "CDI", "Docker's CDI is off; GPUs are better handed out with it.",
+                   'put "features": {"cdi": true} into /etc/docker/daemon.json, then restart Docker')
+
+
+def bridge_filter(facts: Facts) -> Finding:
+    if facts.engine.get("BridgeNfIptables", True):
+        return Finding("green", "Between labs", "The kernel filters what labs send each other.")
+    return Finding("red", "Between labs", "The kernel does not filter bridged traffic: labs could reach each other.",
+                   "sudo modprobe br_netfilter && sudo sysctl net.bridge.bridge-nf-call-iptables=1")
+
+
+def ports(facts: Facts) -> Finding:
+    running = {"healthy", "starting", "unhealthy", "running"}
+    binds = {"proxy": (0, 1), "hub": (2,), "guard": (3,)}
+    strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
+                 if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]
+    if strangers:
+        return Finding("red", "Ports", f"Another program has {', '.join(map(str, strangers))}.",
+                       f"sudo ss -ltnp 'sport = :{strangers[0]}'; stop it, or take another `port:`")
+    return Finding("green", "Ports", f"{facts.settings.port} to {facts.settings.port + 3} are ours.")
+
+
+def run_folder(facts: Facts) -> Finding:
+    if facts.run_is_tmpfs:
+        return Finding("green", "Tokens", f"{facts.settings.root}/run is in memory only.")
+    return Finding("red", "Tokens", f"{facts.settings.root}/run is not a tmpfs: tokens would reach the disk.",
+                   "sudo mlinfn prepare")
+
+
+def secrets(facts: Facts) -> Finding:
+    if facts.secrets:
+        return Finding("red", "Secrets", " ".join(facts.secrets), "sudo mlinfn prepare")
+    return Finding("green", "Secrets", "Each can be read by its service alone.")
+
+
+WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, disk, subdomains)
+"""Those that have an answer while Docker is off."""
+STATUS: Sequence[Check] = (docker, services, hub, guard, labs, disk, subdomains)
+DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
+                           bridge_filter)
+
+
+def findings(checks: Sequence[Check], facts: Facts) -> list[Finding]:
+    """What the checks found, in their order; without an engine, only what can be known."""
+    if isinstance(facts.engine, str):
+        checks = [docker, *(each for each in checks if each in WITHOUT_ENGINE)]
+    return [check(facts) for check in checks]
+
+
+def worst(found: Sequence[Finding]) -> str:
+    """The worst level among the findings."""
+    return max((each.level for each in found), key=("green", "amber", "red").index, default="green")

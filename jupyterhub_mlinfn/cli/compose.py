@@ -1,0 +1,157 @@
+"""The Compose project of an instance: up, down, logs, and whether its services are well."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from .. import __version__
+from ..errors import OperatorError, UserError
+from ..settings import Settings
+from . import engine
+from .site import CHECKOUT, Site
+
+SERVICES = ("hub", "proxy", "guard")
+INSTANCE_LABEL = "it.infn.mlinfn.instance"
+LOOK_EVERY_S = 0.5
+
+Container = dict[str, Any]
+
+
+def url(settings: Settings) -> str:
+    """Where people go."""
+    return f"http://{settings.host}:{settings.port}"
+
+
+def service_images() -> list[str]:
+    """The images of the services, of this version."""
+    return [f"mlinfn/{service}:{__version__}" for service in SERVICES]
+
+
+def check_before(site: Site) -> None:
+    """Nothing, if the stack can start. Raises OperatorError if settings, Docker or images are not as they must be."""
+    settings, _ = site.settings, site.compose_file
+    engine.info()
+    missing = [name for name in service_images() if name not in engine.image_names()]
+    if missing:
+        raise OperatorError(f"{settings.instance} cannot start without the images {', '.join(missing)}. "
+                            f"./install.sh or {CHECKOUT}/images/build makes them.")
+
+
+def words(site: Site, *more: str) -> list[str]:
+    """The words after `docker` that name the project."""
+    return ["compose", "--project-name", site.settings.instance, "--env-file", str(site.env_file),
+            "--file", str(site.compose_file), *more]
+
+
+def up(site: Site, *, quiet: bool) -> None:
+    """Compose made what is missing or changed; it is not waited for."""
+    engine.run(words(site, "up", "--detach"), quiet=quiet)
+
+
+def down(site: Site, *, quiet: bool) -> None:
+    """The services' containers are gone."""
+    if site.env_file.is_file():
+        engine.run(words(site, "down"), quiet=quiet)
+
+
+def restart_if_settings_are_newer(site: Site, *, quiet: bool) -> bool:
+    """True if the hub was restarted, because it read settings older than those that are there now."""
+    hub = services(site).get("hub")
+    if not hub or _seconds(hub["State"]["StartedAt"]) > _newest_settings(site):
+        return False
+    engine.run(words(site, "restart", "hub"), quiet=quiet)
+    return True
+
+
+def _newest_settings(site: Site) -> float:
+    read = [site.config, *sorted((CHECKOUT / "config" / "jupyterhub_config.d").glob("*.py"))]
+    return max(max(path.stat().st_mtime, path.stat().st_ctime) for path in read)
+
+
+def _seconds(docker_time: str) -> float:
+    """Seconds since 1970 of "2026-11-24T10:00:00.123456789Z"."""
+    whole, _, fraction = docker_time.rstrip("Z").partition(".")
+    return datetime.fromisoformat(whole + "+00:00").timestamp() + float(f"0.{fraction or 0}")
+
+
+def services(site: Site) -> dict[str, Container]:
+    """`docker inspect` of the project's containers by service."""
+    found = engine.containers(f"com.docker.compose.project={site.settings.instance}")
+    return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in found}
+
+
+def state(container: Container | None) -> str:
+    """One word for how a service is: healthy, starting, unhealthy, exited, restarting, missing..."""
+    if container is None:
+        return "missing"
+    health = container["State"].get("Health", {}).get("Status")
+    return health if health and container["State"]["Status"] == "running" else container["State"]["Status"]
+
+
+def wait_until_well(site: Site, *, limit_s: float, say: Callable[[str], None]) -> None:
+    """Nothing, once all services are healthy. Raises OperatorError with last log lines if they are not in time."""
+    end, said = time.monotonic() + limit_s, {}
+    while True:
+        found = services(site)
+        states = {name: state(found.get(name)) for name in SERVICES}
+        for name in SERVICES:
+            if said.get(name) != states[name]:
+                say(f"{name}: {states[name]}")
+        said = states
+        ill = [name for name in SERVICES if states[name] != "healthy"]
+        if not ill:
+            return
+        if time.monotonic() > end or any(_is_lost(found.get(name)) for name in ill):
+            raise OperatorError(_why(found, states, ill, limit_s))
+        time.sleep(LOOK_EVERY_S)
+
+
+def _is_lost(container: Container | None) -> bool:
+    """True if waiting longer is no use: it ended several times, or its health check gave up."""
+    return state(container) in ("exited", "dead", "unhealthy") or bool(container and container["RestartCount"] >= 3)
+
+
+def _why(found: dict[str, Container], states: dict[str, str], ill: Sequence[str], limit_s: float) -> str:
+    parts = []
+    for name in ill:
+        end = engine.last_lines(found[name]["Id"]) if name in found else ""
+        parts.append(f"{name} is {states[name]}. The end of its log:\n{_indented(end or '(nothing)')}")
+    parts.append("Labs that were running go on. After mending it: mlinfn up")
+    return "\n".join([f"The services were not all well within {limit_s:.0f} s.", *parts])
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def labs(site: Site) -> list[Container]:
+    """The running labs of this instance."""
+    found = engine.containers(f"{INSTANCE_LABEL}={site.settings.instance}")
+    return [each for each in found if each["State"]["Running"]]
+
+
+def stop_labs(running: Sequence[Container], *, say: Callable[[str], None]) -> None:
+    """The labs are stopped and their containers removed."""
+    for number, each in enumerate(running, 1):
+        say(f"Stopping lab {number} of {len(running)}: {each['Name'].lstrip('/')}")
+        engine.docker("stop", each["Id"], timeout_s=60)
+        engine.docker("rm", "--force", each["Id"])
+
+
+def logs(site: Site, names: Sequence[str], *, follow: bool, tail: int) -> Iterator[tuple[str, str]]:
+    """Service and line, as they come. Raises UserError for a service that does not exist."""
+    if unknown := [name for name in names if name not in SERVICES]:
+        raise UserError(f"There is no service {unknown[0]}. There is: {', '.join(SERVICES)}.")
+    engine.info()
+    if not site.env_file.is_file():
+        raise OperatorError(f"{site.settings.instance} was never started. Start it with: mlinfn up")
+    more = ["--follow"] if follow else []
+    command = words(site, "logs", "--no-color", "--timestamps", "--tail", str(tail), *more, *names)
+    with subprocess.Popen(["docker", *command], stdout=subprocess.PIPE, text=True, errors="replace") as process:
+        for line in process.stdout:
+            container, _, text = line.rstrip("\n").partition(" | ")
+            yield container.strip().removeprefix(f"{site.settings.instance}-"), text

@@ -1,0 +1,54 @@
+"""`mlinfn config`: is mlinfn.yaml right, what does it come to, and what may be in it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .output import Json, as_json, lines
+
+app = typer.Typer(help="The settings, mlinfn.yaml.", no_args_is_help=True)
+
+
+@app.command()
+def check(context: typer.Context, json: Json = False) -> None:
+    """Say everything that is wrong with the settings, or that nothing is."""
+    from .. import options
+
+    site = context.obj
+    profiles = options.profile_list_of(site.settings)
+    options.parse_profiles(profiles)
+    ignored = options.ignored_keys(profiles)
+    if json:
+        as_json({"config": site.config, "ok": True, "ignored": ignored})
+    else:
+        lines(f"{site.config} is right: instance {site.settings.instance}, {len(profiles)} images to pick from.")
+        lines(*(f"Only Kubernetes knows {key}; it is ignored." for key in ignored))
+
+
+@app.command()
+def show(context: typer.Context, json: Json = False) -> None:
+    """The settings with all defaults filled in."""
+    data = context.obj.settings.model_dump(mode="json")
+    if json:
+        as_json(data)
+    else:
+        from .reference import as_yaml
+
+        lines(as_yaml(data).rstrip("\n"))
+
+
+@app.command()
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="The reference page instead.")] = False,
+    json: Json = False,
+) -> None:
+    """What may be in mlinfn.yaml, as JSON Schema (which editors understand)."""
+    from ..settings import Settings
+    from . import reference
+
+    if markdown and not json:
+        lines(reference.settings_page(Settings).rstrip("\n"))
+    else:
+        as_json(Settings.model_json_schema())

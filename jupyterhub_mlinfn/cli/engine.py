@@ -1,0 +1,94 @@
+"""The Docker Engine through its own command line, with its usual refusals said in one sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import OperatorError
+
+ANSWER_S = 30
+NOT_INSTALLED = "There is no `docker` command on this machine. ./install.sh installs Docker."
+NOT_RUNNING = "Docker is not running. Start it with: {command}"
+NOT_ALLOWED = "Docker is running, but does not answer to this user. Run this as root (sudo mlinfn ...)."
+
+
+def docker(*words: str, timeout_s: float = ANSWER_S) -> str:
+    """What `docker WORDS` printed. Raises OperatorError with the reason if it could not do it."""
+    try:
+        done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=timeout_s)
+    except FileNotFoundError:
+        raise OperatorError(NOT_INSTALLED) from None
+    except subprocess.TimeoutExpired:
+        raise OperatorError(f"Docker did not answer to `docker {words[0]}` within {timeout_s:.0f} s.") from None
+    if done.returncode:
+        raise OperatorError(refusal(done.stderr))
+    return done.stdout
+
+
+def refusal(stderr: str) -> str:
+    """What Docker's complaint means for a keeper."""
+    if "permission denied" in stderr and "docker.sock" in stderr:
+        return NOT_ALLOWED
+    if "Cannot connect to the Docker daemon" in stderr or "error during connect" in stderr:
+        return NOT_RUNNING.format(command=start_command())
+    return f"Docker refused: {stderr.strip() or 'it did not say why'}"
+
+
+def start_command() -> str:
+    """What starts Docker on this machine, which may have no init system."""
+    has_systemd = Path("/run/systemd/system").is_dir()
+    return "sudo systemctl start docker" if has_systemd else "sudo setsid dockerd >/var/log/dockerd.log 2>&1 &"
+
+
+def info() -> dict[str, Any]:
+    """What the Engine says about itself. Raises OperatorError if it does not answer."""
+    answer = json.loads(docker("info", "--format", "{{json .}}", timeout_s=10))
+    if errors := answer.get("ServerErrors"):  # some versions exit with 0 then
+        raise OperatorError(refusal(" ".join(errors)))
+    return answer
+
+
+def containers(*labels: str) -> list[dict[str, Any]]:
+    """`docker inspect` of all containers, also stopped ones, that have all of the labels NAME=VALUE."""
+    filters = [word for label in labels for word in ("--filter", f"label={label}")]
+    ids = docker("ps", "--all", "--quiet", *filters).split()
+    if not ids:
+        return []
+    try:
+        return json.loads(docker("inspect", *ids))
+    except OperatorError:  # one of them has gone since: ask one by one
+        return [found for each in ids for found in _inspected(each)]
+
+
+def _inspected(container: str) -> list[dict[str, Any]]:
+    try:
+        return json.loads(docker("inspect", container))
+    except OperatorError as error:
+        if "No such" in str(error):
+            return []
+        raise
+
+
+def image_names() -> frozenset[str]:
+    """NAME:TAG of every image on this machine."""
+    return frozenset(docker("images", "--format", "{{.Repository}}:{{.Tag}}").split())
+
+
+def last_lines(container: str, count: int = 15) -> str:
+    """The end of a container's log, both streams."""
+    done = subprocess.run(["docker", "logs", "--tail", str(count), container], text=True, timeout=ANSWER_S,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.stdout.rstrip()
+
+
+def run(words: Sequence[str], *, quiet: bool) -> None:
+    """Run `docker WORDS` in the foreground, its own progress on standard error unless `quiet`."""
+    done = subprocess.run(["docker", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE if quiet else None,
+                          text=True)
+    if done.returncode:
+        why = f" It said: {done.stderr.strip()}" if quiet else " The reason is above."
+        raise OperatorError(f"`docker {' '.join(words[:1])}` did not work.{why}")

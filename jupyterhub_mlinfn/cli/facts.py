@@ -1,0 +1,123 @@
+"""Seeing how an instance is: everything that checks.py needs to know, asked at the same time."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import OperatorError
+from ..settings import PORTS, Settings
+from . import compose, engine, ground
+from .checks import Facts
+from .site import Site
+
+ANSWER_S = 3
+LISTEN = "0A"  # the state in /proc/net/tcp
+# A proxy for the outside world, set in the environment, is not asked about this machine.
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def gather(site: Site) -> Facts:
+    """The facts of now. Raises OperatorError if the settings are wrong."""
+    settings = site.settings
+    about = _engine()
+    questions = {
+        "services": lambda: _services(site, about),
+        "labs": lambda: _labs(site, about),
+        "images": lambda: frozenset() if isinstance(about, str) else engine.image_names(),
+        "guard": lambda: answer(f"http://127.0.0.1:{settings.port + 3}/health"),
+        "hub": lambda: answer(f"http://127.0.0.1:{settings.port}/hub/health", f"{settings.host}:{settings.port}"),
+        "taken_ports": lambda: taken_ports(settings),
+        "free": lambda: free(settings, about),
+    }
+    with ThreadPoolExecutor(len(questions)) as threads:
+        asked = {name: threads.submit(question) for name, question in questions.items()}
+    return Facts(
+        settings=settings, engine=about, service_images=tuple(compose.service_images()),
+        lab_images=tuple(tagged(each.image) for each in settings.images),
+        run_is_tmpfs=ground.is_tmpfs(settings.root / "run"), secrets=tuple(loose_secrets(settings.root / "secrets")),
+        **{name: future.result() for name, future in asked.items()},
+    )
+
+
+def tagged(reference: str) -> str:
+    """The image with its tag: where none is written, this version for our own and `latest` for others."""
+    name = reference.rpartition("/")[2]
+    if ":" in name or "@" in name:
+        return reference
+    return f"{reference}:{__version__ if reference.startswith('mlinfn/') else 'latest'}"
+
+
+def _engine() -> dict[str, Any] | str:
+    try:
+        return engine.info()
+    except OperatorError as error:
+        return str(error)
+
+
+def _services(site: Site, about: dict[str, Any] | str) -> dict[str, str]:
+    if isinstance(about, str):
+        return {}
+    found = compose.services(site)
+    return {name: compose.state(found.get(name)) for name in compose.SERVICES}
+
+
+def _labs(site: Site, about: dict[str, Any] | str) -> tuple[str, ...]:
+    if isinstance(about, str):
+        return ()
+    return tuple(each["Config"]["Labels"].get("it.infn.mlinfn.user", "?") for each in compose.labs(site))
+
+
+def answer(url: str, host: str = "") -> str:
+    """ "ok" if the address answers 200, else why not, in a sentence."""
+    request = urllib.request.Request(url, headers={"Host": host} if host else {})
+    try:
+        with DIRECT.open(request, timeout=ANSWER_S):
+            return "ok"
+    except urllib.error.HTTPError as error:
+        return f"{url} answers {error.code}: {error.read(300).decode(errors='replace').strip()}."
+    except (urllib.error.URLError, OSError) as error:
+        return f"{url} does not answer ({getattr(error, 'reason', error)})."
+
+
+def taken_ports(settings: Settings, net: Path = Path("/proc/net")) -> tuple[int, ...]:
+    """Those of the instance's ports on which something listens, whatever the address."""
+    rows = [line.split() for name in ("tcp", "tcp6") if (net / name).exists()
+            for line in (net / name).read_text().splitlines()[1:]]
+    listening = {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTEN}
+    return tuple(port for port in range(settings.port, settings.port + PORTS) if port in listening)
+
+
+def free(settings: Settings, about: dict[str, Any] | str) -> dict[str, tuple[int, int]]:
+    """Free and total bytes where our data and Docker's are; of a folder that is not there yet, those of its parent."""
+    paths = [settings.root, *([] if isinstance(about, str) else [Path(about["DockerRootDir"])])]
+    return {str(path): _free(path) for path in paths}
+
+
+def _free(path: Path) -> tuple[int, int]:
+    while not path.exists():
+        path = path.parent
+    usage = shutil.disk_usage(path)
+    return usage.free, usage.total
+
+
+def loose_secrets(folder: Path) -> list[str]:
+    """A sentence for each secret that is missing, or that somebody besides its reader can read."""
+    said = []
+    for reader, (uid, names) in ground.READERS.items():
+        for path in (folder / reader / name for name in names):
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                said.append(f"{path} is missing.")
+                continue
+            if status.st_uid != uid or stat.S_IMODE(status.st_mode) != 0o600:
+                said.append(f"{path} is of uid {status.st_uid} with mode {stat.S_IMODE(status.st_mode):04o}, "
+                            f"not of {uid} with 0600.")
+    return said

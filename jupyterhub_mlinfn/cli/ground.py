@@ -1,0 +1,166 @@
+"""What has to be on the host before the stack starts: folders, secrets, the tmpfs `run/`, Compose's variables.
+
+Each function makes what is missing, leaves what is right, and returns a sentence for each thing that it did.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from .. import __version__, files
+from ..errors import OperatorError
+from ..settings import Settings
+from .site import CHECKOUT, Site
+
+FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "run", "secrets")
+PROXY_UID = 69001
+READERS: Mapping[str, tuple[int, tuple[str, ...]]] = {
+    "hub": (0, ("proxy_token", "cookie_secret", "crypt_key")),
+    "proxy": (PROXY_UID, ("proxy_token",)),
+}
+"""Who reads which secrets, and under which uid. A secret that several read has the same value for all."""
+RUN_OPTIONS = "mode=0700,size=64m,nosuid,nodev,noexec"
+FSTAB = Path("/etc/fstab")
+PLAIN = re.compile(r"[A-Za-z0-9_./:,@+=-]*")
+
+
+def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
+    """Everything in order; sentences about what had to be done. Raises OperatorError if that takes root."""
+    if os.geteuid() != 0:
+        raise OperatorError("Folders, secrets and mounts are made by root. Run this with sudo.")
+    settings = site.settings
+    done = [*folders(settings.root), *make_secrets(settings.root / "secrets"), *tmpfs(settings.root / "run", fstab)]
+    return [*done, *env_files(site)]
+
+
+def folders(root: Path) -> list[str]:
+    """The root folder, which only root enters, and those in it."""
+    done = []
+    root.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (root, *(root / name for name in FOLDERS)):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700)
+            done.append(f"Made {folder}.")
+    for folder in (root, root / "hub", root / "secrets"):
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+            done.append(f"Closed {folder} to others (mode 0700).")
+    return done
+
+
+def make_secrets(folder: Path) -> list[str]:
+    """Every secret in the folder of each reader, which alone can read it; existing ones keep their values."""
+    done = []
+    for reader, (uid, names) in READERS.items():
+        (folder / reader).mkdir(mode=0o700, exist_ok=True)
+        _own(folder / reader, uid, 0o700)
+        for name in names:
+            done += _secret(folder, reader, name)
+            _own(folder / reader / name, uid, 0o600)
+    return done
+
+
+def _secret(folder: Path, reader: str, name: str) -> list[str]:
+    """The first reader in READERS has the value; the others get copies."""
+    path = folder / reader / name
+    first = next(folder / other / name for other, (_, names) in READERS.items() if name in names)
+    if path == first:
+        if path.is_file() and path.stat().st_size:
+            return []
+        files.replace(path, secrets.token_hex(32) + "\n")
+        return [f"Made the secret {reader}/{name}."]
+    changed = files.replace_if_changed(path, first.read_text())
+    return [f"Gave {reader} its copy of {name}."] if changed else []
+
+
+def _own(path: Path, uid: int, mode: int) -> None:
+    status = path.stat()
+    if (status.st_uid, status.st_gid) != (uid, uid):
+        os.chown(path, uid, uid)
+    if status.st_mode & 0o7777 != mode:
+        path.chmod(mode)
+
+
+def is_tmpfs(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
+    """True if a tmpfs is mounted exactly there."""
+    for line in mounts.read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        if _unescaped(before.split()[4]) == str(folder.resolve()) and after.startswith("tmpfs "):
+            return True
+    return False
+
+
+def _unescaped(field: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def tmpfs(folder: Path, fstab: Path) -> list[str]:
+    """A tmpfs on the folder, now and after the next boot: tokens in it never reach a disk."""
+    done = []
+    where = str(folder.resolve()).replace(" ", "\\040")
+    lines = fstab.read_text() if fstab.exists() else ""
+    if not any(line.split()[1:2] == [where] for line in lines.splitlines() if not line.startswith("#")):
+        gap = "" if lines.endswith("\n") or not lines else "\n"
+        files.replace(fstab, f"{lines}{gap}tmpfs {where} tmpfs {RUN_OPTIONS} 0 0\n", mode=0o644)
+        done.append(f"Added {folder} to {fstab}.")
+    if not is_tmpfs(folder):
+        _mount(folder)
+        done.append(f"Mounted a tmpfs on {folder}.")
+    return done
+
+
+def _mount(folder: Path) -> None:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", RUN_OPTIONS, "tmpfs", str(folder)], capture_output=True,
+                             text=True)
+    if mounted.returncode:
+        raise OperatorError(f"No tmpfs could be mounted on {folder}: {mounted.stderr.strip()}. Tokens of members are "
+                            "kept there and must not reach a disk, so nothing was started.")
+
+
+def env_files(site: Site) -> list[str]:
+    """Compose's variables in the root folder and, for the checkout's own instance, where plain Compose looks."""
+    text = env_text(variables(site.settings, site.config))
+    paths = [site.env_file, *([CHECKOUT / "compose" / ".env"] if site.is_checkouts_own else [])]
+    return [f"Wrote {path}." for path in paths if files.replace_if_changed(path, text)]
+
+
+def variables(settings: Settings, config: Path) -> dict[str, str]:
+    """What compose.yaml needs to know of the settings."""
+    network = settings.network
+    return {
+        "MLINFN_INSTANCE": settings.instance,
+        "MLINFN_VERSION": __version__,
+        "MLINFN_CONFIG": str(config.absolute()),
+        "MLINFN_ROOT": str(settings.root),
+        "MLINFN_PORT": str(settings.port),
+        "MLINFN_API_PORT": str(settings.port + 1),
+        "MLINFN_HUB_PORT": str(settings.port + 2),
+        "MLINFN_GUARD_PORT": str(settings.port + 3),
+        "MLINFN_LABS_BRIDGE": f"{settings.instance}-labs"[:15],
+        "MLINFN_LABS_SUBNET": str(network.labs_subnet),
+        "MLINFN_HUB_ADDRESS": str(network.labs_subnet[1]),
+        "MLINFN_ALLOW_NETWORKS": ",".join(map(str, network.allow_networks)),
+        "MLINFN_HOST_ROUTING": "--host-routing" if settings.subdomains else "",
+        "MLINFN_OOM_SCORE_ADJ": "-900" if may_lower_oom_score() else "0",
+    }
+
+
+def may_lower_oom_score() -> bool:
+    """True if this machine lets root protect a process from the out-of-memory killer; inside containers it may not."""
+    tried = subprocess.run(["sh", "-c", "echo -900 > /proc/self/oom_score_adj"], stderr=subprocess.DEVNULL)
+    return tried.returncode == 0
+
+
+def env_text(values: Mapping[str, str]) -> str:
+    """The variables as Compose reads them; whatever is not plain in single quotes, which keep `$` as it is."""
+    lines = ["# Written by `mlinfn prepare` from mlinfn.yaml; changes made here are lost."]
+    return "\n".join([*lines, *(f"{name}={_quoted(value)}" for name, value in values.items())]) + "\n"
+
+
+def _quoted(value: str) -> str:
+    return value if PLAIN.fullmatch(value) else "'" + value.replace("'", "\\'") + "'"

@@ -1,0 +1,52 @@
+"""`mlinfn status` and `mlinfn doctor`: how the instance is, in one screen, with the command that mends each finding."""
+
+from __future__ import annotations
+
+import typer
+
+from .output import Json, as_json, lines
+
+SIGNS = {"green": ("ok", "green"), "amber": ("look", "yellow"), "red": ("BAD", "red")}
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verbs of this module into the command."""
+    app.command()(status)
+    app.command()(doctor)
+
+
+def status(context: typer.Context, json: Json = False) -> None:
+    """How the instance is, in one screen. Exit code 1 if something is red."""
+    from . import checks
+
+    _answer(context, checks.STATUS, json)
+
+
+def doctor(context: typer.Context, json: Json = False) -> None:
+    """Everything that may be wrong with the machine and the instance, with what mends it."""
+    from . import checks
+
+    _answer(context, checks.DOCTOR, json)
+
+
+def _answer(context: typer.Context, wanted, json: bool) -> None:
+    from dataclasses import asdict
+
+    from . import checks, facts
+
+    found = checks.findings(wanted, facts.gather(context.obj))
+    worst = checks.worst(found)
+    if json:
+        as_json({"level": worst, "findings": [asdict(each) for each in found]})
+    else:
+        for each in found:
+            _line(each)
+    if worst == "red":
+        raise typer.Exit(1)
+
+
+def _line(found) -> None:
+    sign, colour = SIGNS[found.level]
+    lines(f"{typer.style(f'{sign:5}', fg=colour, bold=found.level == 'red')}{found.title:17}{found.reason}")
+    if found.remedy:
+        lines(f"{'':22}-> {found.remedy}")

@@ -1,0 +1,39 @@
+"""How verbs answer: JSON for programs, or a few plain lines and tables that read well over SSH and without colour."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+
+
+def as_json(data: Any) -> None:
+    """Print data for programs; paths and the like as text."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def lines(*texts: str) -> None:
+    """Print plain lines."""
+    for text in texts:
+        typer.echo(text)
+
+
+def aside(text: str) -> None:
+    """Say something that is no part of the answer, on standard error."""
+    typer.echo(text, err=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under column heads; cut at nothing, so it can be searched and copied."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    Console(soft_wrap=True).print(drawn)

@@ -1,0 +1,87 @@
+"""`mlinfn prepare`, `up`, `down`, `logs`: the services of the instance. Labs are the hub's business and go on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .output import Json, as_json, aside, lines
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verbs of this module into the command."""
+    for verb in (prepare, up, down, logs):
+        app.command()(verb)
+
+
+def prepare(context: typer.Context, json: Json = False) -> None:
+    """Make the folders, the secrets, the tmpfs and Compose's variables, where they are not right yet."""
+    from . import ground
+
+    done = ground.prepare(context.obj)
+    if json:
+        as_json({"done": done})
+    else:
+        lines(*(done or ["Everything is there already."]))
+
+
+def up(
+    context: typer.Context,
+    wait: Annotated[int, typer.Option("--wait", metavar="SECONDS", min=5, help="Longest wait for the services.")] = 180,
+    json: Json = False,
+) -> None:
+    """Start what is not running, renew what has changed, and wait until it is well. Labs go on."""
+    from . import compose, ground
+
+    site = context.obj
+    compose.check_before(site)
+    done = ground.prepare(site)
+    for each in done:
+        aside(each)
+    compose.up(site, quiet=json)
+    restarted = compose.restart_if_settings_are_newer(site, quiet=json)
+    compose.wait_until_well(site, limit_s=wait, say=(lambda text: None) if json else aside)
+    url = compose.url(site.settings)
+    if json:
+        as_json({"url": url, "done": done, "restarted": restarted})
+    else:
+        lines(f"{site.settings.instance} is up: {url}", "Somebody new to log in: mlinfn users add NAME")
+
+
+def down(
+    context: typer.Context,
+    labs: Annotated[bool, typer.Option("--labs", help="Stop members' labs too; what runs in them is lost.")] = False,
+    json: Json = False,
+) -> None:
+    """Stop the services. Labs and what computes in them go on, unless --labs is given."""
+    from . import compose
+
+    site = context.obj
+    running = compose.labs(site)
+    compose.down(site, quiet=json)
+    if labs:
+        compose.stop_labs(running, say=(lambda text: None) if json else aside)
+    if json:
+        as_json({"labs": len(running), "labs_stopped": labs})
+        return
+    gone_on = f"{len(running)} labs go on; nobody reaches them until `mlinfn up`." if running else "No lab was running."
+    lines(f"The services of {site.settings.instance} are stopped.",
+          f"{len(running)} labs are stopped as well." if labs and running else gone_on)
+
+
+def logs(
+    context: typer.Context,
+    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="hub, proxy, guard.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on.")] = False,
+    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="How many old lines of each service.")] = 100,
+    json: Json = False,
+) -> None:
+    """What the services said, the newest last. With --json, one object a line."""
+    import json as json_
+
+    from . import compose
+
+    for service, text in compose.logs(context.obj, services or [], follow=follow, tail=tail):
+        line = json_.dumps({"service": service, "line": text}, ensure_ascii=False) if json else f"{service:6} {text}"
+        lines(line)

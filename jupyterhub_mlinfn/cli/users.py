@@ -1,0 +1,122 @@
+"""`mlinfn users`: the people of `login: local`. A password is generated or read from standard input, no argument."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from .output import Json, as_json, lines, table
+
+app = typer.Typer(help="People who may log in, with `login: local`.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="User name; capitals do not matter.")]
+Groups = Annotated[list[str] | None, typer.Option("--group", metavar="G", help="A group of theirs. Repeat for more.")]
+Stdin = Annotated[bool, typer.Option("--stdin", help="Read the password from the first line of standard input.")]
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    name: Name,
+    admin: Annotated[bool, typer.Option("--admin", help="May administer the hub.")] = False,
+    group: Groups = None,
+    stdin: Stdin = False,
+    json: Json = False,
+) -> None:
+    """Let somebody in, and print a password for them. It is shown once."""
+    from .. import passwords
+
+    name, path = passwords.check_name(name), context.obj.passwords
+    password = _password(stdin)
+    groups = tuple(passwords.check_group(each) for each in dict.fromkeys(group or ()))
+    person = passwords.Person(passwords.hashed(password), admin, groups)
+    passwords.change(path, lambda people: passwords.added(people, name, person))
+    _say_password(name, password, stdin, json, {"admin": admin, "groups": groups})
+
+
+@app.command(name="list")
+def list_(context: typer.Context, json: Json = False) -> None:
+    """Everybody who may log in."""
+    from .. import passwords
+
+    people = passwords.read(context.obj.passwords)
+    if json:
+        as_json([{"name": name, "admin": each.admin, "groups": each.groups} for name, each in people.items()])
+    elif people:
+        table(["NAME", "ADMIN", "GROUPS"],
+              [(name, "admin" if each.admin else "", ", ".join(each.groups)) for name, each in people.items()])
+    else:
+        lines("Nobody may log in yet. Add somebody with: mlinfn users add NAME")
+
+
+@app.command()
+def remove(context: typer.Context, name: Name, json: Json = False) -> None:
+    """Let somebody in no more. Their files stay."""
+    from .. import passwords
+
+    name = passwords.check_name(name)
+    passwords.change(context.obj.passwords, lambda people: passwords.removed(people, name))
+    if json:
+        as_json({"removed": name})
+    else:
+        lines(f"{name} cannot log in any more, and is out of the hub within a minute. The files stay, and so does a "
+              "running lab until it is stopped on the hub's admin page.")
+
+
+@app.command()
+def password(context: typer.Context, name: Name, stdin: Stdin = False, json: Json = False) -> None:
+    """Give somebody a new password, and print it. Nobody is logged out by this."""
+    from .. import passwords
+
+    name = passwords.check_name(name)
+    passwords.known(passwords.read(context.obj.passwords), name)
+    new = _password(stdin)
+    hashed = passwords.hashed(new)
+    passwords.change(context.obj.passwords, lambda people: passwords.with_hash(people, name, hashed))
+    _say_password(name, new, stdin, json, {})
+
+
+@app.command()
+def change(
+    context: typer.Context,
+    name: Name,
+    admin: Annotated[bool | None, typer.Option("--admin/--no-admin", help="May administer the hub, or not.")] = None,
+    group: Groups = None,
+    no_groups: Annotated[bool, typer.Option("--no-groups", help="Takes them out of all groups.")] = False,
+    json: Json = False,
+) -> None:
+    """Change somebody's groups (those given replace the old ones) or admin right. It counts within a minute."""
+    from .. import passwords
+
+    name = passwords.check_name(name)
+    groups = tuple(passwords.check_group(each) for each in dict.fromkeys(group or ())) if group or no_groups else None
+
+    def edit(people):
+        old = passwords.known(people, name)
+        return {**people, name: replace(old, admin=old.admin if admin is None else admin,
+                                        groups=old.groups if groups is None else groups)}
+
+    new = passwords.change(context.obj.passwords, edit)[name]
+    if json:
+        as_json({"name": name, "admin": new.admin, "groups": new.groups})
+    else:
+        lines(f"{name}: {'admin' if new.admin else 'no admin'}, groups: {', '.join(new.groups) or 'none'}.")
+
+
+def _password(stdin: bool) -> str:
+    from .. import passwords
+
+    return passwords.check_password(sys.stdin.readline().rstrip("\r\n")) if stdin else passwords.generated()
+
+
+def _say_password(name: str, password: str, stdin: bool, json: bool, more: dict) -> None:
+    shown = {} if stdin else {"password": password}
+    if json:
+        as_json({"name": name, **more, **shown})
+    elif stdin:
+        lines(f"{name} logs in with the password that you gave.")
+    else:
+        lines(f"user name: {name}", f"password:  {password}", "It is not shown again.")
