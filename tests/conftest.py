@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "support.report",
+    "support.places",
     "support.engine",
     "support.images",
     "support.machine",

@@ -168,6 +168,7 @@ class Visitor:
     """A person with a browser's cookies, but no scripts."""
 
     def __init__(self, port: int, host: str = "localhost"):
+        self.port = port
         self.base = f"http://{host}:{port}"
         self.session = requests.Session()
 
@@ -179,6 +180,16 @@ class Visitor:
         """The answer to a form with the token against forged requests."""
         fields = {"_xsrf": self.session.cookies.get("_xsrf", path="/hub/"), **form}
         return self.session.post(self.base + path, data=fields, timeout=60, **options)
+
+    def api(self) -> API:
+        """The REST API as this person may use it, with a token that they make for themselves."""
+        self.get("/hub/token")
+        name = self.get("/hub/api/user").json()["name"]
+        token = {"X-XSRFToken": self.session.cookies.get("_xsrf", path="/hub/")}
+        url = f"{self.base}/hub/api/users/{quote(name, safe='')}/tokens"
+        answer = self.session.post(url, json={"note": "a test"}, headers=token, timeout=30)
+        assert answer.status_code == 201, answer.text
+        return API(self.port, answer.json()["token"])
 
     def log_in(self, name: str, password: str) -> requests.Response:
         """The page after the login form was sent."""

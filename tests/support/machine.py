@@ -15,6 +15,7 @@ from docker.models.containers import Container
 from support import machine_image
 from support.engine import remove_all
 from support.places import CHECKOUT, test_name
+from support.throttle import Relay
 
 START_ENGINE = "rm -f /var/run/docker.pid; setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &"
 
@@ -64,6 +65,12 @@ class Machine:
         self.run(f"mkdir -p {folder}")
         archive = subprocess.run(["git", "-C", str(CHECKOUT), "archive", "HEAD"], check=True, capture_output=True)
         self.put(archive.stdout, folder)
+
+    def forward(self, port: int) -> Relay:
+        """A way from this machine's loopback to the same port on that machine's; the caller stops it."""
+        self.container.reload()
+        netns = f"/proc/{self.container.attrs['State']['Pid']}/ns/net"
+        return Relay(("127.0.0.1", port), ("127.0.0.1", port), netns=netns)
 
     def start_engine(self) -> None:
         """Start the machine's own engine and wait until it answers."""

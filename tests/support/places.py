@@ -11,6 +11,8 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("MLINFN_TEST_CACHE", CHECKOUT / ".cache"))
 BLOCK = 20
@@ -47,3 +49,9 @@ def free_subnet() -> ipaddress.IPv4Network:
         if not any(subnet.overlaps(other) for other in used):
             return subnet
     raise RuntimeError("No free subnet in 172.29.0.0/16.")
+
+
+@pytest.fixture
+def free_port() -> int:
+    """The first port of a block that an instance may have."""
+    return free_ports()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from jupyterhub_mlinfn import passwords
+from jupyterhub_mlinfn.cli import ground
 from support.client import API, Visitor
 from support.engine import containers_of, remove_all, show_evidence
 from support.guard import Guard
@@ -60,18 +60,10 @@ class Site:
         YAML().dump(self.settings, self.folder / "mlinfn.yaml")
 
     def make_folders(self) -> None:
-        """The root folder and the secrets, as `mlinfn up` lays them out."""
-        for name in ("users", "shared", "groups", "rooms", "backup", "run", "hub", "secrets/hub", "secrets/proxy"):
-            (self.root / name).mkdir(parents=True, exist_ok=True)
-            (self.root / name).chmod(0o700)
-        self.root.chmod(0o700)
-        (self.root / "secrets").chmod(0o711)
-        self.token = secrets.token_hex(32)
-        for name, value in (("proxy_token", self.token), ("cookie_secret", secrets.token_hex(32)),
-                            ("crypt_key", secrets.token_hex(32))):  # fmt: skip
-            path = self.root / "secrets/hub" / name
-            path.touch(mode=0o600)
-            path.write_text(value)
+        """The root folder and the secrets, as `mlinfn up` makes them."""
+        ground.folders(self.root)
+        ground.make_secrets(self.root / "secrets")
+        self.token = (self.root / "secrets/proxy/proxy_token").read_text().strip()
 
     @property
     def hub_address(self) -> str:

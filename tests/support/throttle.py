@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import socket
 import threading
 import time
 
+CLONE_NEWNET = 0x40000000
 CHUNK = 64 * 1024
 
 
@@ -15,12 +17,22 @@ BROKEN = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\
 """A Docker daemon's answer when something inside it fails."""
 
 
+def _enter(netns: str) -> None:
+    """This thread's new sockets are in that network namespace; other threads stay where they are."""
+    with open(netns) as namespace:
+        if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"setns to {netns} failed")
+
+
 class Relay:
-    """Passes connections on to `target`; what comes back is limited to `bytes_per_s` in all (None: no limit)."""
+    """Passes connections on to `target`; what comes back is limited to `bytes_per_s` in all (None: no limit).
+
+    With `netns`, such as /proc/4711/ns/net, the target is looked for in that network namespace.
+    """
 
     def __init__(self, target: tuple[str, int] | str, listen: tuple[str, int] | str,
-                 bytes_per_s: int | None = None):  # fmt: skip
-        self.target, self.bytes_per_s = target, bytes_per_s
+                 bytes_per_s: int | None = None, netns: str | None = None):  # fmt: skip
+        self.target, self.bytes_per_s, self.netns = target, bytes_per_s, netns
         self.answer: bytes | None = None
         """While set, every new request gets this answer, and the target hears nothing."""
         family = socket.AF_UNIX if isinstance(listen, str) else socket.AF_INET
@@ -49,6 +61,8 @@ class Relay:
 
     def _serve(self, near: socket.socket) -> None:
         family = socket.AF_UNIX if isinstance(self.target, str) else socket.AF_INET
+        if self.netns:
+            _enter(self.netns)
         with contextlib.suppress(OSError), near, socket.socket(family, socket.SOCK_STREAM) as far:
             far.connect(self.target)
             self._in_thread(self._forth, near, far)
