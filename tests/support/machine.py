@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -63,8 +64,12 @@ class Machine:
     def put_checkout(self, folder: str = "/opt/mlinfn") -> None:
         """A clean clone of what is committed here, at `folder`."""
         self.run(f"mkdir -p {folder}")
-        archive = subprocess.run(["git", "-C", str(CHECKOUT), "archive", "HEAD"], check=True, capture_output=True)
-        self.put(archive.stdout, folder)
+        with tempfile.TemporaryDirectory() as clone:
+            command = ["git", "clone", "-q", "--depth=1", f"file://{CHECKOUT}", clone]
+            subprocess.run(command, check=True, capture_output=True)
+            pack = ["tar", "-C", clone, "--owner=0", "--group=0", "-c", "."]
+            tar = subprocess.run(pack, check=True, capture_output=True)
+        self.put(tar.stdout, folder)
 
     def forward(self, port: int) -> Relay:
         """A way from this machine's loopback to the same port on that machine's; the caller stops it."""

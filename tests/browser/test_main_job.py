@@ -1,0 +1,102 @@
+"""The main job as a member does it, on the whole installed stack: log in, pick, watch, compute, type, stop."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from support.browser import screenshot
+from support.machine import Machine
+from support.places import free_ports
+
+pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(900)]
+START_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def installed(new_machine) -> tuple[Machine, int]:
+    """A machine with our stack on it, reached over the same port here: (machine, port)."""
+    machine, port = new_machine(), free_ports()
+    machine.put_checkout()
+    machine.run(f"sed -i 's/^port: 8000/port: {port}/' /opt/mlinfn/config/mlinfn.yaml")
+    machine.run("cd /opt/mlinfn && ./install.sh </dev/null", 600)
+    way = machine.forward(port)
+    yield machine, port
+    way.stop()
+
+
+def log_in(page: Page, port: int, name: str, password: str) -> None:
+    """The page is where the hub sends somebody who has just logged in."""
+    page.goto(f"http://localhost:{port}/")
+    screenshot(page, "login")
+    page.get_by_label(re.compile("user ?name", re.IGNORECASE)).fill(name)
+    page.get_by_label(re.compile("^password", re.IGNORECASE)).fill(password)
+    page.get_by_role("button", name=re.compile("sign in|log in", re.IGNORECASE)).click()
+
+
+def pick_and_start(page: Page) -> list[int]:
+    """The percentages that the page showed until the lab was there."""
+    expect(page.get_by_role("radio", name=re.compile("JupyterLab"))).to_be_checked()
+    page.locator("label", has_text=re.compile("^4 ?G")).first.click()
+    screenshot(page, "picker")
+    page.get_by_role("button", name=re.compile("^start", re.IGNORECASE)).click()
+    progress = page.get_by_role("progressbar")
+    expect(progress).to_be_visible()
+    screenshot(page, "progress")
+    shown = [int(progress.get_attribute("aria-valuenow"))]
+    page.wait_for_url(re.compile(r"/lab"), timeout=START_MS)
+    return shown
+
+
+def run_a_cell(page: Page, code: str) -> str:
+    """What a cell of a new notebook printed."""
+    page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
+    cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
+    cell.click()
+    page.keyboard.insert_text(code)
+    page.keyboard.press("Shift+Enter")
+    output = page.locator(".jp-Notebook .jp-OutputArea-output").first
+    expect(output).to_be_visible(timeout=60_000)
+    return output.inner_text().strip()
+
+
+def type_in_a_terminal(page: Page, command: str) -> None:
+    """The command was typed into a new terminal."""
+    page.keyboard.press("Control+Shift+L")
+    page.locator(".jp-LauncherCard[title*=terminal i]").last.click()
+    terminal = page.locator(".jp-Terminal .xterm")
+    expect(terminal).to_be_visible()
+    terminal.click()
+    page.keyboard.type(command + "\n")
+
+
+def test_member_logs_in_picks_computes_types_and_stops(installed, page: Page):
+    machine, port = installed
+    password = json.loads(machine.run("mlinfn users add anna --json"))["password"]
+    log_in(page, port, "anna", password)
+    pick_and_start(page)
+    assert page.url.startswith(f"http://anna.localhost:{port}/")
+    expect(page.locator(".jp-Launcher").first).to_be_visible(timeout=START_MS)
+    assert run_a_cell(page, "import os, pwd\nprint(6 * 7, pwd.getpwuid(os.getuid()).pw_name)") == "42 anna"
+    screenshot(page, "lab")
+    type_in_a_terminal(page, "echo $((6 * 7)) $(whoami) > ~/from-the-terminal")
+    home = "/srv/mlinfn/users/anna/from-the-terminal"
+    machine.run(f"for i in $(seq 100); do [ -s {home} ] && exit 0; sleep 0.1; done; exit 1")
+    assert machine.run(f"cat {home}") == "42 anna\n"
+    page.goto(f"http://localhost:{port}/hub/home")
+    screenshot(page, "home")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("link", name=re.compile("start", re.IGNORECASE))).to_be_visible(timeout=60_000)
+    assert machine.run("docker ps -aq --filter label=it.infn.mlinfn.user=anna") == ""
+    assert machine.run(f"cat {home}") == "42 anna\n", "the home goes with the container"
+
+
+def test_wrong_password_is_said_on_the_login_page(installed, page: Page):
+    machine, port = installed
+    log_in(page, port, "nobody", "not a password at all")
+    expect(page.get_by_text(re.compile("invalid|wrong|not right", re.IGNORECASE)).first).to_be_visible()
+    screenshot(page, "login-refused")
+    assert "/hub/login" in page.url
