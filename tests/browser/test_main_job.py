@@ -7,7 +7,6 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
-
 from support.browser import screenshot
 from support.machine import Machine
 from support.places import free_ports
