@@ -19,8 +19,8 @@ from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError
 from traitlets import Unicode, default
 
-from jupyterhub_mlinfn import passwords
-from jupyterhub_mlinfn.errors import OperatorError, UserError
+from . import passwords
+from .errors import OperatorError, UserError
 
 
 def delay_s(failures: int) -> float:

@@ -20,8 +20,8 @@ from urllib.parse import unquote
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from jupyterhub_mlinfn import files
-from jupyterhub_mlinfn.errors import OperatorError, UserError
+from . import files
+from .errors import OperatorError, UserError
 
 LONGEST_NAME = 200
 SHORTEST_PASSWORD = 12

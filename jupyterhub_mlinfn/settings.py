@@ -20,10 +20,7 @@ MEMORY = re.compile(r"^([1-9]\d*)([KMGT])$")
 DURATION = re.compile(r"^([1-9]\d*)([smhd])$")
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-PORTS = 20
-"""How many ports belong to an instance, from `port` on."""
-LINK_LOCAL = ipaddress.IPv4Network("169.254.0.0/16")
-LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
+PORTS = 20  # of an instance, from `port` on
 SERVICE_UIDS = range(69000, 70000)
 """Uids of our own services, never of a member."""
 
@@ -70,6 +67,7 @@ Hostname = _text(r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9
                  "a host name in small letters without https:// and port, such as hub.example.org")
 Instance = _text(r"^[a-z][a-z0-9-]{0,19}$", "up to 20 small letters, digits and hyphens that begin with a letter")
 Subnet = Annotated[ipaddress.IPv4Network, BeforeValidator(_no_number)]
+ROOT = "an absolute path at least two levels deep, such as /srv/mlinfn"
 Clashes = Iterator[tuple[tuple[str | int, ...], str]]
 
 
@@ -199,8 +197,8 @@ class Network(Model):
 def _not_allowable(index: int, network: ipaddress.IPv4Network, labs: ipaddress.IPv4Network) -> Clashes:
     if network.overlaps(labs):
         yield ("allow_networks", index), f"{network} overlaps the labs' own {labs}; labs never reach each other."
-    for never, name in ((LINK_LOCAL, "the cloud's metadata address"), (LOOPBACK, "the machine itself")):
-        if network.overlaps(never):
+    for never, name in (("169.254.0.0/16", "the cloud's metadata address"), ("127.0.0.0/8", "the machine itself")):
+        if network.overlaps(ipaddress.IPv4Network(never)):
             yield ("allow_networks", index), f"{network} overlaps {never} ({name}), which labs never reach."
 
 
@@ -221,7 +219,7 @@ class IDRange(Model):
 class Settings(Model):
     instance: Instance = "mlinfn"
     """Name of this installation: prefix of its containers, networks and Compose project."""
-    root: Path = Path("/srv/mlinfn")
+    root: Annotated[Path, Words(ROOT)] = Path("/srv/mlinfn")
     """Folder of all data and secrets of this instance."""
     port: int = Field(8000, ge=1024, le=65500)
     """The public port. This and the next 19 belong to the instance."""
@@ -257,7 +255,7 @@ class Settings(Model):
 
     def clashes(self) -> Clashes:
         if not self.root.is_absolute() or len(self.root.parts) < 3:
-            yield ("root",), f"{self.root} has to be an absolute path at least two levels deep, such as /srv/mlinfn."
+            yield ("root",), f"this is {self.root}, but it has to be {ROOT}."
         if self.subdomains and self.host.rpartition(".")[2].isdigit():
             yield ("host",), f"{self.host} is an address, which has no subdomains. Write a name or `subdomains: false`."
         yield from self._image_clashes()

@@ -1,0 +1,89 @@
+"""Each finding of status and doctor, from facts that were made up."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jupyterhub_mlinfn.cli import checks, compose, facts
+from jupyterhub_mlinfn.cli.checks import DOCTOR, STATUS, Facts, findings, worst
+from jupyterhub_mlinfn.settings import Settings
+
+WELL = Facts(
+    settings=Settings(), engine={"ServerVersion": "28", "LiveRestoreEnabled": True, "CDISpecDirs": ["/etc/cdi"],
+                                 "BridgeNfIptables": True},
+    services={"hub": "healthy", "proxy": "healthy", "guard": "healthy"}, labs=("anna", "anna", "bob"),
+    images=frozenset({"mlinfn/hub:1", "mlinfn/lab:1"}), service_images=("mlinfn/hub:1",), lab_images=("mlinfn/lab:1",),
+    guard="ok", hub="ok", run_is_tmpfs=True, secrets=(), free={"/srv": (500 * 2**30, 1000 * 2**30)},
+    taken_ports=(8000, 8001, 8002, 8003),
+)
+
+
+def test_a_well_instance_is_green():
+    found = findings(DOCTOR, WELL)
+    assert {each.level for each in found} == {"green"}
+    assert worst(found) == "green"
+    assert not any(each.remedy for each in found)
+
+
+@pytest.mark.parametrize(
+    ("change", "title", "level", "remedy"),
+    [
+        ({"services": {"hub": "unhealthy", "proxy": "healthy"}}, "Services", "red", "mlinfn logs hub"),
+        ({"services": {"hub": "missing", "proxy": "missing"}}, "Services", "red", "mlinfn up"),
+        ({"services": {"hub": "starting", "proxy": "healthy"}}, "Services", "amber", "wait"),
+        ({"guard": "a rule is missing."}, "Guard", "red", "mlinfn up"),
+        ({"hub": "it answers 503."}, "Hub", "red", "mlinfn logs"),
+        ({"free": {"/srv": (2**29, 2**40)}}, "Disk", "red", "docker system df"),
+        ({"free": {"/srv": (2**39, 2**40), "/var": (5 * 2**30, 2**35)}}, "Disk", "amber", "du -xh"),
+        ({"settings": Settings(subdomains=False)}, "Subdomains", "amber", "subdomains: true"),
+        ({"images": frozenset({"mlinfn/lab:1"})}, "Our images", "red", "install.sh"),
+        ({"images": frozenset({"mlinfn/hub:1"})}, "Members' images", "amber", "docker pull mlinfn/lab:1"),
+        ({"services": {"hub": "missing"}}, "Ports", "red", "ss -ltnp"),
+        ({"run_is_tmpfs": False}, "Tokens", "red", "mlinfn prepare"),
+        ({"secrets": ("x is missing.",)}, "Secrets", "red", "mlinfn prepare"),
+        ({"engine": {**WELL.engine, "LiveRestoreEnabled": False}}, "Engine restarts", "amber", "live-restore"),
+        ({"engine": {**WELL.engine, "CDISpecDirs": None}}, "CDI", "amber", "cdi"),
+        ({"engine": {**WELL.engine, "BridgeNfIptables": False}}, "Between labs", "red", "br_netfilter"),
+    ],
+)
+def test_what_is_not_well_is_named_with_what_mends_it(change, title, level, remedy):
+    (finding,) = [each for each in findings(DOCTOR, replace(WELL, **change)) if each.title == title]
+    assert finding.level == level
+    assert remedy in finding.remedy
+    assert finding.reason.endswith(".")
+
+
+def test_without_docker_the_rest_is_still_said():
+    found = findings(STATUS, replace(WELL, engine="Docker is not running. Start it with: sudo dockerd"))
+    assert [each.title for each in found] == ["Docker", "Disk", "Subdomains"]
+    assert (found[0].reason, found[0].remedy) == ("Docker is not running.", "sudo dockerd")
+    assert worst(found) == "red"
+
+
+def test_labs_and_people_are_counted():
+    assert checks.labs(WELL).reason == "3 running, of 2 people."
+
+
+@pytest.mark.parametrize(("image", "tagged"), [
+    ("mlinfn/lab", "mlinfn/lab:0.1.0"), ("mlinfn/lab:2", "mlinfn/lab:2"), ("example/lab", "example/lab:latest"),
+    ("localhost:5000/lab", "localhost:5000/lab:latest"), ("a/b@sha256:00", "a/b@sha256:00"),
+])
+def test_images_are_looked_for_under_their_whole_name(image, tagged):
+    assert facts.tagged(image) == tagged
+
+
+def test_listening_ports_are_read_from_the_kernel(tmp_path):
+    row = "   0: 0100007F:{:04X} 00000000:0000 {} 00000000:00000000 00:00000000 00000000 0 0 1 1 0 100 0 0 10 0\n"
+    (tmp_path / "tcp").write_text("head\n" + row.format(8000, "0A") + row.format(8001, "01") + row.format(9000, "0A"))
+    assert facts.taken_ports(Settings(), Path(tmp_path)) == (8000,)
+
+
+@pytest.mark.parametrize(("container", "state"), [
+    (None, "missing"),
+    ({"State": {"Status": "running", "Health": {"Status": "starting"}}}, "starting"),
+    ({"State": {"Status": "restarting", "Health": {"Status": "unhealthy"}}}, "restarting"),
+    ({"State": {"Status": "exited"}}, "exited"),
+])
+def test_the_state_of_a_service_is_one_word(container, state):
+    assert compose.state(container) == state

@@ -1,0 +1,104 @@
+"""What `mlinfn prepare` makes: real folders, owners and a real mount, in a folder of the test's own. Needs root."""
+
+import os
+import stat
+import subprocess
+
+import pytest
+from ruamel.yaml import YAML
+from support.places import CHECKOUT
+
+from jupyterhub_mlinfn.cli import compose, ground
+from jupyterhub_mlinfn.cli.site import Site
+from jupyterhub_mlinfn.settings import Settings
+
+
+@pytest.fixture
+def site(tmp_path):
+    path = tmp_path / "mlinfn.yaml"
+    path.write_text(f"instance: mlinfntest-ground\nroot: {tmp_path}/the root\nport: 18420\n"
+                    "images:\n  - {slug: lab, title: JupyterLab, image: mlinfn/lab}\n")
+    yield Site(path)
+    subprocess.run(["umount", tmp_path / "the root" / "run"], capture_output=True)
+
+
+@pytest.fixture
+def fstab(tmp_path):
+    (tmp_path / "fstab").write_text("# a comment\n/dev/sda1 / ext4 defaults 0 1")
+    return tmp_path / "fstab"
+
+
+def modes(folder):
+    return {str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode), path.stat().st_uid)
+            for path in folder.rglob("*")}
+
+
+def test_prepare_makes_everything_once(site, fstab):
+    assert ground.prepare(site, fstab=fstab)
+    root = site.settings.root
+    first = modes(root), fstab.read_text(), (root / "secrets/hub/cookie_secret").read_text()
+    assert ground.prepare(site, fstab=fstab) == []
+    assert first == (modes(root), fstab.read_text(), (root / "secrets/hub/cookie_secret").read_text())
+    assert stat.S_IMODE(root.stat().st_mode) == 0o700
+    assert all(mode & 0o077 == 0 for mode, _ in modes(root).values())
+    assert ground.is_tmpfs(root / "run")
+    assert fstab.read_text().splitlines()[2].split()[:3] == ["tmpfs", f"{root}/run".replace(" ", "\\040"), "tmpfs"]
+
+
+def test_each_secret_belongs_to_its_reader(site, fstab):
+    ground.prepare(site, fstab=fstab)
+    secrets = site.settings.root / "secrets"
+    assert modes(secrets) == {
+        "hub": (0o700, 0), "proxy": (0o700, 69001), "hub/proxy_token": (0o600, 0), "hub/cookie_secret": (0o600, 0),
+        "hub/crypt_key": (0o600, 0), "proxy/proxy_token": (0o600, 69001),
+    }
+    assert (secrets / "hub/proxy_token").read_text() == (secrets / "proxy/proxy_token").read_text()
+    values = [(secrets / "hub" / name).read_text().strip() for name in ("proxy_token", "cookie_secret", "crypt_key")]
+    assert len(set(values)) == 3
+    assert all(len(bytes.fromhex(value)) == 32 for value in values)
+
+
+def test_prepare_mends_what_was_loosened_and_keeps_values(site, fstab):
+    ground.prepare(site, fstab=fstab)
+    root = site.settings.root
+    token = (root / "secrets/hub/proxy_token").read_text()
+    (root / "secrets/proxy/proxy_token").unlink()
+    (root / "secrets/hub/crypt_key").chmod(0o644)
+    root.chmod(0o755)
+    done = ground.prepare(site, fstab=fstab)
+    assert any("Closed" in each for each in done)
+    assert any("Gave proxy" in each for each in done)
+    assert (root / "secrets/proxy/proxy_token").read_text() == token
+    assert modes(root / "secrets")["hub/crypt_key"] == (0o600, 0)
+
+
+def test_a_folder_that_is_no_tmpfs_is_seen(tmp_path):
+    assert not ground.is_tmpfs(tmp_path)
+
+
+def test_compose_gets_every_variable_that_it_reads():
+    given = set(ground.variables(Settings(), CHECKOUT / "config" / "mlinfn.yaml"))
+    example = (CHECKOUT / "compose" / "env.example").read_text().splitlines()
+    assert given == {line.partition("=")[0] for line in example if "=" in line and not line.startswith("#")}
+
+
+def test_the_example_of_compose_shows_the_defaults():
+    lines = (CHECKOUT / "compose" / "env.example").read_text().splitlines()
+    shown = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    config = CHECKOUT / "config" / "mlinfn.yaml"
+    given = ground.variables(Settings(), config)
+    differ = {name for name in shown if shown[name] != given[name]}
+    assert differ <= {"MLINFN_CONFIG", "MLINFN_OOM_SCORE_ADJ"}
+
+
+def test_services_are_those_of_compose():
+    assert set(YAML(typ="safe").load(CHECKOUT / "compose" / "compose.yaml")["services"]) == set(compose.SERVICES)
+
+
+@pytest.mark.parametrize("root", ["/srv/the root", "/srv/a$HOME", "/srv/it's"])
+def test_odd_paths_reach_compose_as_they_are(tmp_path, root):
+    (tmp_path / "env").write_text(ground.env_text({"MLINFN_ROOT": root}))
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: a, environment: {ROOT: '${MLINFN_ROOT}'}}}\n")
+    done = subprocess.run(["docker", "compose", "--env-file", "env", "config", "--format", "json"], cwd=tmp_path,
+                          capture_output=True, text=True, env={"PATH": os.environ["PATH"]}, check=True)
+    assert YAML(typ="safe").load(done.stdout)["services"]["a"]["environment"]["ROOT"].replace("$$", "$") == root
