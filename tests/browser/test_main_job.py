@@ -94,7 +94,7 @@ def test_member_logs_in_picks_computes_types_and_stops(installed, page: Page):
 
 
 def test_wrong_password_is_said_on_the_login_page(installed, page: Page):
-    machine, port = installed
+    _machine, port = installed
     log_in(page, port, "nobody", "not a password at all")
     expect(page.get_by_text(re.compile("invalid|wrong|not right", re.IGNORECASE)).first).to_be_visible()
     screenshot(page, "login-refused")
