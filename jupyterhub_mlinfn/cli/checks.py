@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..settings import Settings
+from .output import counted
 
 GB = 2**30
 
@@ -93,8 +94,9 @@ def hub(facts: Facts) -> Finding:
 
 
 def labs(facts: Facts) -> Finding:
-    people = len(set(facts.labs))
-    return Finding("green", "Labs", f"{len(facts.labs)} running, of {people} people." if people else "None is running.")
+    people = counted(len(set(facts.labs)), "person", "people")
+    said = f"{counted(len(facts.labs), 'lab')} running, of {people}." if facts.labs else "None is running."
+    return Finding("green", "Labs", said)
 
 
 def disk(facts: Facts) -> Finding:

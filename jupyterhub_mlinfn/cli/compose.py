@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from .site import CHECKOUT, Site
 SERVICES = ("hub", "proxy", "guard")
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 LOOK_EVERY_S = 0.5
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Compose clears lines even where it was told to use no colour
 
 Container = dict[str, Any]
 
@@ -94,34 +96,35 @@ def state(container: Container | None) -> str:
 
 def wait_until_well(site: Site, *, limit_s: float, say: Callable[[str], None]) -> None:
     """Nothing, once all services are healthy. Raises OperatorError with last log lines if they are not in time."""
-    end, said = time.monotonic() + limit_s, {}
+    end = time.monotonic() + limit_s
+    first = found = services(site)
+    states: dict[str, str] = {}
     while True:
-        found = services(site)
-        states = {name: state(found.get(name)) for name in SERVICES}
-        for name in SERVICES:
-            if said.get(name) != states[name]:
-                say(f"{name}: {states[name]}")
-        said = states
+        before, states = states, {name: state(found.get(name)) for name in SERVICES}
+        for name in (name for name in SERVICES if before.get(name) != states[name]):
+            say(f"{name}: {states[name]}")
         ill = [name for name in SERVICES if states[name] != "healthy"]
         if not ill:
             return
-        if time.monotonic() > end or any(_is_lost(found.get(name)) for name in ill):
-            raise OperatorError(_why(found, states, ill, limit_s))
+        if time.monotonic() > end or any(_is_lost(found.get(name), first.get(name)) for name in ill):
+            raise OperatorError(_why(found, states, ill))
         time.sleep(LOOK_EVERY_S)
+        found = services(site)
 
 
-def _is_lost(container: Container | None) -> bool:
-    """True if waiting longer is no use: it ended several times, or its health check gave up."""
-    return state(container) in ("exited", "dead", "unhealthy") or bool(container and container["RestartCount"] >= 3)
+def _is_lost(now: Container | None, first: Container | None) -> bool:
+    """True if waiting longer is no use: since the first look it ended several times, or its health check gave up."""
+    restarts = (now or {}).get("RestartCount", 0) - (first or {}).get("RestartCount", 0)
+    return restarts >= 3 or (state(now) in ("exited", "dead", "unhealthy") and state(now) != state(first))
 
 
-def _why(found: dict[str, Container], states: dict[str, str], ill: Sequence[str], limit_s: float) -> str:
+def _why(found: dict[str, Container], states: dict[str, str], ill: Sequence[str]) -> str:
     parts = []
     for name in ill:
         end = engine.last_lines(found[name]["Id"]) if name in found else ""
         parts.append(f"{name} is {states[name]}. The end of its log:\n{_indented(end or '(nothing)')}")
     parts.append("Labs that were running go on. After mending it: mlinfn up")
-    return "\n".join([f"The services were not all well within {limit_s:.0f} s.", *parts])
+    return "\n".join([f"{', '.join(ill)} did not get well.", *parts])
 
 
 def _indented(text: str) -> str:
@@ -154,4 +157,4 @@ def logs(site: Site, names: Sequence[str], *, follow: bool, tail: int) -> Iterat
     with subprocess.Popen(["docker", *command], stdout=subprocess.PIPE, text=True, errors="replace") as process:
         for line in process.stdout:
             container, _, text = line.rstrip("\n").partition(" | ")
-            yield container.strip().removeprefix(f"{site.settings.instance}-"), text
+            yield ANSI.sub("", container).strip().removeprefix(f"{site.settings.instance}-"), text

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .output import Json, as_json, lines
+from .output import Json, as_json, counted, lines
 
 app = typer.Typer(help="The settings, mlinfn.yaml.", no_args_is_help=True)
 
@@ -23,7 +23,7 @@ def check(context: typer.Context, json: Json = False) -> None:
     if json:
         as_json({"config": site.config, "ok": True, "ignored": ignored})
     else:
-        lines(f"{site.config} is right: instance {site.settings.instance}, {len(profiles)} images to pick from.")
+        lines(f"{site.config} is right: instance {site.settings.instance}, {counted(len(profiles), 'image')} to pick from.")
         lines(*(f"Only Kubernetes knows {key}; it is ignored." for key in ignored))
 
 

@@ -81,7 +81,8 @@ def answer(url: str, host: str = "") -> str:
         with DIRECT.open(request, timeout=ANSWER_S):
             return "ok"
     except urllib.error.HTTPError as error:
-        return f"{url} answers {error.code}: {error.read(300).decode(errors='replace').strip()}."
+        said = error.read(300).decode(errors="replace").strip() or error.reason
+        return f"{url} answers {error.code}: {said}."
     except (urllib.error.URLError, OSError) as error:
         return f"{url} does not answer ({getattr(error, 'reason', error)})."
 

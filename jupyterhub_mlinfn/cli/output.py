@@ -27,6 +27,11 @@ def aside(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """ "1 lab", "2 labs", "no lab"."""
+    return f"{number or 'no'} {one if number < 2 else many or one + 's'}"
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under column heads; cut at nothing, so it can be searched and copied."""
     from rich.console import Console

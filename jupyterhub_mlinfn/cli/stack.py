@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .output import Json, as_json, aside, lines
+from .output import Json, as_json, aside, counted, lines
 
 
 def register(app: typer.Typer) -> None:
@@ -65,9 +65,9 @@ def down(
     if json:
         as_json({"labs": len(running), "labs_stopped": labs})
         return
-    gone_on = f"{len(running)} labs go on; nobody reaches them until `mlinfn up`." if running else "No lab was running."
+    fate = "stopped as well" if labs else "left running; unreachable until `mlinfn up`"
     lines(f"The services of {site.settings.instance} are stopped.",
-          f"{len(running)} labs are stopped as well." if labs and running else gone_on)
+          f"{counted(len(running), 'lab')} {fate}." if running else "No lab was running.")
 
 
 def logs(

@@ -62,7 +62,7 @@ def test_without_docker_the_rest_is_still_said():
 
 
 def test_labs_and_people_are_counted():
-    assert checks.labs(WELL).reason == "3 running, of 2 people."
+    assert checks.labs(WELL).reason == "3 labs running, of 2 people."
 
 
 @pytest.mark.parametrize(("image", "tagged"), [
