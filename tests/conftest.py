@@ -9,6 +9,7 @@ pytest_plugins = [
     "support.proxy",
     "support.hub",
     "support.site",
+    "support.stack",
     "support.browser",
     "support.registry",
     "support.mini_lab",

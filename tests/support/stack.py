@@ -151,3 +151,17 @@ def running(folder: Path, engine: docker.DockerClient, request: pytest.FixtureRe
             print(stack.logs())
             show_evidence(engine, stack.instance)
         stack.close()
+
+
+@pytest.fixture(scope="module")
+def stack_settings() -> dict:
+    """Settings of the module's stack that differ; modules override this."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def stack(engine: docker.DockerClient, images: dict[str, str], stack_settings: dict,
+          tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stack]:  # fmt: skip
+    """Hub, proxy and guard in containers, healthy, with our lab to pick; one for all tests of a module."""
+    with running(tmp_path_factory.mktemp("stack"), engine, request, **stack_settings) as stack:
+        yield stack
