@@ -23,7 +23,8 @@ def check(context: typer.Context, json: Json = False) -> None:
     if json:
         as_json({"config": site.config, "ok": True, "ignored": ignored})
     else:
-        lines(f"{site.config} is right: instance {site.settings.instance}, {counted(len(profiles), 'image')} to pick from.")
+        images = counted(len(profiles), "image")
+        lines(f"{site.config} is right: instance {site.settings.instance}, {images} to pick from.")
         lines(*(f"Only Kubernetes knows {key}; it is ignored." for key in ignored))
 
 
