@@ -101,7 +101,8 @@ def test_every_radio_has_a_label_and_an_id_of_its_own():
     ids = [tag["id"] for tag in soup.find_all(id=True)]
     assert len(ids) == len(set(ids))
     for radio in soup.find_all("input", type="radio"):
-        assert soup.find("label", attrs={"for": radio["id"]}).text.strip()
+        label = radio.find_parent("label") or soup.find("label", attrs={"for": radio["id"]})
+        assert label.text.strip()
 
 
 @pytest.mark.parametrize(

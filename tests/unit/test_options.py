@@ -86,8 +86,8 @@ def test_a_typed_image_is_for_the_groups_that_may_type_one():
 @pytest.mark.parametrize(
     "reference",
     ["", " ", "docker.io/A", "docker.io/a b", "docker.io/../x", "docker.io/a\nb", "docker.io/a:",
-     "docker.io/" + "a" * 600,
-     "evil.example/docker.io/a", "xdocker.io/a", "docker.io/", None, 7, ["docker.io/a"], {}, "docker.io/a@sha256:12"],
+     "docker.io/" + "a" * 600, "evil.example/docker.io/a", "xdocker.io/a",
+     "docker.io/", None, 7, ["docker.io/a"], {}, "docker.io/a@sha256:12"],
 )  # fmt: skip
 def test_what_is_no_allowed_reference_is_refused(reference):
     with pytest.raises(UserError):
