@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.util
+import inspect
 import io
 import shutil
 import subprocess
@@ -51,7 +52,7 @@ def has_image(client: docker.DockerClient, tag: str) -> bool:
 
 def bare_image(client: docker.DockerClient, suite: str = "bookworm") -> str:
     """Tag of a Debian of that suite with nothing but certificate authorities added; made if it is not there."""
-    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    key = hashlib.sha256(inspect.getsource(_bootstrap).encode()).hexdigest()[:12]
     tag = f"{REPOSITORY}:{suite}-{key}"
     with once(f"machine-{suite}"):
         if not has_image(client, tag):
