@@ -11,7 +11,7 @@ STEPS=8
 STEP=0
 STEP_NAME="reading the command line"
 REMEDY=""
-START=yes
+UNTIL=people
 STARTED_AT=$SECONDS
 ENGINE_LEAST=23   # the first with a BuildKit that knows named build contexts
 DISK_LEAST_GB=8   # images and what building them takes
@@ -19,11 +19,13 @@ export DEBIAN_FRONTEND=noninteractive
 
 usage() {
     cat <<EOF
-usage: ./install.sh [--config FILE] [--no-start]
+usage: ./install.sh [--config FILE] [--no-start | --engine-only]
 
   --config FILE   settings of the instance (default: \$MLINFN_CONFIG, else config/mlinfn.yaml); a copy of the example
                   is written there if there is none
   --no-start      everything but starting the services and adding people
+  --engine-only   only the Docker Engine and what building images needs
+  --engine-only   nothing but the Docker Engine, installed and started (for tests)
 
 Needs root on Debian 12 or 13 (Ubuntu 22.04 and 24.04 should do). Keeps a log in $LOG.
 EOF
@@ -35,11 +37,12 @@ main() {
     trap 'failed $? "$BASH_COMMAND"' ERR
     step "this machine" check_machine
     step "Docker Engine" ensure_engine
+    [ "$START" != engine-only ] || return 0
     step "the mlinfn command" ensure_command
     step "settings" ensure_settings
     step "folders and secrets" ensure_ground
     step "images" ensure_images
-    if [ "$START" = no ]; then
+    if [ "$UNTIL" = images ]; then
         say "Not started, as you asked. Start it with: mlinfn up"
         return
     fi
@@ -55,7 +58,9 @@ read_options() {
         case $1 in
             --config) [ $# -ge 2 ] || { usage >&2; exit 2; }; CONFIG=$2; shift ;;
             --config=*) CONFIG=${1#*=} ;;
-            --no-start) START=no ;;
+            --no-start) UNTIL=images ;;
+            --engine-only) UNTIL=engine ;;
+            --engine-only) START=engine-only ;;
             -h | --help) usage; exit 0 ;;
             *) echo "install.sh knows no $1." >&2; usage >&2; exit 2 ;;
         esac
