@@ -25,7 +25,6 @@ usage: ./install.sh [--config FILE] [--no-start | --engine-only]
                   is written there if there is none
   --no-start      everything but starting the services and adding people
   --engine-only   only the Docker Engine and what building images needs
-  --engine-only   nothing but the Docker Engine, installed and started (for tests)
 
 Needs root on Debian 12 or 13 (Ubuntu 22.04 and 24.04 should do). Keeps a log in $LOG.
 EOF
@@ -37,7 +36,6 @@ main() {
     trap 'failed $? "$BASH_COMMAND"' ERR
     step "this machine" check_machine
     step "Docker Engine" ensure_engine
-    [ "$START" != engine-only ] || return 0
     step "the mlinfn command" ensure_command
     step "settings" ensure_settings
     step "folders and secrets" ensure_ground
@@ -60,7 +58,6 @@ read_options() {
             --config=*) CONFIG=${1#*=} ;;
             --no-start) UNTIL=images ;;
             --engine-only) UNTIL=engine ;;
-            --engine-only) START=engine-only ;;
             -h | --help) usage; exit 0 ;;
             *) echo "install.sh knows no $1." >&2; usage >&2; exit 2 ;;
         esac
