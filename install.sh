@@ -36,6 +36,7 @@ main() {
     trap 'failed $? "$BASH_COMMAND"' ERR
     step "this machine" check_machine
     step "Docker Engine" ensure_engine
+    [ "$UNTIL" != engine ] || return 0
     step "the mlinfn command" ensure_command
     step "settings" ensure_settings
     step "folders and secrets" ensure_ground
