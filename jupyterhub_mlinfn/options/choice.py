@@ -80,12 +80,14 @@ def _refuse_unknown(user_options: Mapping[str, Any], profile: Profile) -> None:
         known += [option.key] * bool(option.picks) + [option.key + _FREE] * bool(option.free)
     unknown = [key for key in user_options if key not in known]
     if unknown:
-        raise UserError(f"{profile.title} has no option {_list(map(_shown, unknown))}. It takes: {_list(known)}.")
+        raise UserError(f"{profile.title} has no option {_list(map(_shown, unknown[:3]))}. It takes: {_list(known)}.")
 
 
 def _chosen(option: Option, user_options: Mapping[str, Any], profile: Profile) -> tuple[dict[str, Any], dict[str, str]]:
     """The overrides and the plain keys of one option, as it was asked for."""
     if option.free and option.key + _FREE in user_options:
+        if option.key in user_options:
+            raise UserError(f"Give either {option.key} or {option.key + _FREE}, not both.")
         text = _checked_text(option, option.free, user_options[option.key + _FREE])
         return fill(option.free.overrides, text), {option.key + _FREE: text}
     if option.key not in user_options and option.default:

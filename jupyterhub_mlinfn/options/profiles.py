@@ -119,11 +119,16 @@ def _entries(profile_list: Any) -> Iterable[tuple[str, Mapping[str, Any]]]:
 
 
 def _parts(entry: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    """Every mapping of a profile that may hold overrides."""
+    """Every mapping of a profile that may hold overrides, in a list that may be broken."""
     yield entry
-    for option in (entry.get("profile_options") or {}).values():
-        yield option.get("unlisted_choice") or {}
-        yield from (option.get("choices") or {}).values()
+    for option in _mappings(entry.get("profile_options")):
+        yield from _mappings({"unlisted_choice": option.get("unlisted_choice")})
+        yield from _mappings(option.get("choices"))
+
+
+def _mappings(entry: Any) -> list[Mapping[str, Any]]:
+    """The values of a mapping that are mappings themselves."""
+    return [value for value in entry.values() if isinstance(value, Mapping)] if isinstance(entry, Mapping) else []
 
 
 def _profile(entry: Mapping[str, Any], path: str) -> Profile:
@@ -179,7 +184,7 @@ def _free(entry: Any, path: str) -> FreeText | None:
         title_in_choices=_text(entry, "display_name_in_choices", path) or "Other…",
         pattern=pattern,
         message=_text(entry, "validation_message", path),
-        overrides=overrides_of(entry, path),
+        overrides=overrides_of(entry, path, typed=True),
         groups=_groups(entry, path),
     )
 

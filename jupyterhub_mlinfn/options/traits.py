@@ -76,11 +76,12 @@ KNOWN = {
 """Traits that an override may set here, with the check of their values."""
 
 
-def overrides_of(entry: Mapping[str, Any], path: str) -> dict[str, Any]:
+def overrides_of(entry: Mapping[str, Any], path: str, *, typed: bool = False) -> dict[str, Any]:
     """The overrides of a profile or a choice that mean something here, `spawner_override` over `kubespawner_override`.
 
     Unknown keys of `kubespawner_override` are Kubernetes' own and left out (`foreign_keys` names them);
-    in `spawner_override`, which is ours, they are mistakes. Raises OperatorError.
+    in `spawner_override`, which is ours, they are mistakes. Where people type (`typed`), "{value}" stands for the text.
+    Raises OperatorError.
     """
     pasted = _mapping(entry, "kubespawner_override", path)
     own = _mapping(entry, "spawner_override", path)
@@ -88,9 +89,11 @@ def overrides_of(entry: Mapping[str, Any], path: str) -> dict[str, Any]:
         if key not in KNOWN:
             raise OperatorError(f"{path}.spawner_override: {key} is not known here.{_nearest(key)}")
     known = {key: value for key, value in pasted.items() if key in KNOWN}
-    for key, value in merge(known, own).items():
-        _check(key, value, path)
-    return merge(known, own)
+    overrides = merge(known, own)
+    for key, value in overrides.items():
+        if value is not None and not (typed and isinstance(value, str) and PLACEHOLDER in value):
+            _check(key, value, path)
+    return overrides
 
 
 def foreign_keys(entry: Mapping[str, Any]) -> tuple[str, ...]:
@@ -136,8 +139,6 @@ def _mapping(entry: Mapping[str, Any], key: str, path: str) -> Mapping[str, Any]
 def _check(key: str, value: Any, path: str) -> None:
     if callable(value):
         raise OperatorError(f"{path}: {key} is a function; only plain values can be offered.")
-    if isinstance(value, str) and PLACEHOLDER in value:
-        return
     try:
         KNOWN[key](value)
     except ValueError as error:

@@ -68,6 +68,7 @@ def test_what_is_not_offered_is_refused_with_what_is(asked, sentence):
         parse(asked, ORDINARY)
     assert sentence in str(refused.value)
     assert refused.value.reason == "options"
+    assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 300
 
 

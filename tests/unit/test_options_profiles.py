@@ -69,6 +69,19 @@ def test_a_typed_choice_of_a_pasted_list():
             parse({"image--unlisted-choice": wrong}, everything)
 
 
+def test_one_option_is_chosen_or_typed_but_not_both():
+    with pytest.raises(UserError, match="Give either image or image--unlisted-choice"):
+        parse({"image": "tf", "image--unlisted-choice": "training/x"}, offer(parse_profiles(PASTED), []))
+
+
+def test_null_takes_a_limit_back_to_the_spawners_own():
+    choices = {"none": {"kubespawner_override": {"mem_limit": None}}, "some": {}}
+    profile = _entry(spawner_override={"mem_limit": "1G"}, profile_options={"memory": {"choices": choices}})
+    everything = offer(parse_profiles([profile]), [])
+    assert parse({}, everything).memory is None
+    assert parse({"memory": "some"}, everything).memory == 2**30
+
+
 def test_a_typed_number_is_checked_like_an_offered_one():
     free = {"enabled": True, "kubespawner_override": {"mem_limit": "{value}", "environment": {"M": "<{value}>{other}"}}}
     profiles = parse_profiles([_entry(profile_options={"memory": {"display_name": "Memory", "unlisted_choice": free}})])
@@ -130,6 +143,7 @@ def test_the_default_is_the_first_that_is_offered():
         (_entry(kubespawner_override={"cpu_limit": [1]}), "cpu_limit is a number of CPUs"),
         (_entry(kubespawner_override={"image": "No Image"}), "image is an image reference"),
         (_entry(kubespawner_override={"environment": lambda spawner: {}}), "environment is a function"),
+        (_entry(kubespawner_override={"mem_limit": "{value}"}), "mem_limit is a size"),
         (_entry(kubespawner_override=["image"]), "kubespawner_override: is a mapping"),
         (_entry(profile_options={"memory": {}}), "profile_options.memory: offers nothing"),
         (_entry(profile_options={"memory": {"unlisted_choice": {"enabled": False}}}), "offers nothing"),
@@ -142,6 +156,10 @@ def test_a_broken_list_is_refused_by_path(profile, said):
     with pytest.raises(OperatorError) as refused:
         parse_profiles([profile])
     assert said in str(refused.value)
+
+
+def test_naming_kubernetes_keys_survives_a_broken_list():
+    assert ignored_keys([_entry(profile_options=["x"]), _entry(profile_options={"a": 1, "b": {"choices": [1]}})]) == ()
 
 
 def test_a_slug_is_there_once():
