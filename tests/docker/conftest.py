@@ -18,24 +18,35 @@ def stack(engine, images: dict[str, str], tmp_path_factory, request) -> Iterator
         yield stack
 
 
-@pytest.fixture(scope="package")
-def anna(stack: stacks.Stack) -> Lab:
-    """The lab that tries things."""
-    return _lab(stack, "anna")
+class Member:
+    """Somebody with a running lab and one kernel in it, for all tests: kernels take memory, and there is little."""
+
+    def __init__(self, lab: Lab):
+        self.lab, self.kernel = lab, lab.kernel()
+
+    def run(self, code: str, timeout_s: float = 30) -> str:
+        """What code printed."""
+        return self.kernel.run(code, timeout_s)
 
 
 @pytest.fixture(scope="package")
-def boris(stack: stacks.Stack) -> Lab:
-    """The lab of somebody else."""
-    return _lab(stack, "boris")
+def anna(stack: stacks.Stack) -> Member:
+    """The one whose lab tries things."""
+    return _member(stack, "anna")
 
 
-def _lab(stack: stacks.Stack, name: str) -> Lab:
+@pytest.fixture(scope="package")
+def boris(stack: stacks.Stack) -> Member:
+    """Somebody else."""
+    return _member(stack, "boris")
+
+
+def _member(stack: stacks.Stack, name: str) -> Member:
     stack.api.add_user(name)
-    return stack.api.start(name, memory="512M", cpus="1")
+    return Member(stack.api.start(name, memory="512M", cpus="1"))
 
 
 @pytest.fixture
-def cell(anna: Lab) -> Callable[..., str]:
-    """Call it with code for what that printed in a kernel of anna's lab."""
+def cell(anna: Member) -> Callable[..., str]:
+    """Call it with code for what that printed in anna's lab."""
     return anna.run

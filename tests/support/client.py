@@ -156,7 +156,7 @@ class Kernel:
                 printed += content["text"]
             elif kind == "error":
                 raise AssertionError("\n".join(content["traceback"]))
-            elif kind == "execute_reply":
+            elif kind == "status" and content["execution_state"] == "idle":  # the reply may overtake the output
                 return printed
 
     def run(self, code: str, timeout_s: float = 30) -> str:
