@@ -83,7 +83,7 @@ def picker(tmp_path_factory: pytest.TempPathFactory, proxy_command: list[str]) -
     argv = [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "picker_site.py")]
     hub = Program(argv, folder / "hub.log", environment, folder)
     hub.start()
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://localhost:{port}"
     until(lambda: _answers(f"{url}/hub/health"), 60, "the hub")
     yield Picker(url, folder)
     hub.stop()

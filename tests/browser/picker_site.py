@@ -83,6 +83,7 @@ def refusal(text, reason):
 
 c = get_config()  # noqa: F821
 c.JupyterHub.bind_url = f"http://127.0.0.1:{PORT}"
+c.JupyterHub.subdomain_host = f"http://localhost:{PORT}"
 c.JupyterHub.hub_port = PORT + 2
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{PORT + 1}"
 c.ConfigurableHTTPProxy.command = json.loads(os.environ["PICKER_PROXY"])
@@ -96,5 +97,5 @@ c.Spawner.options_from_form = options.from_form
 c.Spawner.apply_user_options = choose
 c.JupyterHub.template_paths = [str(form.TEMPLATES)]
 c.JupyterHub.logo_file = str(form.LOGO)
-c.JupyterHub.template_vars = {"contact": SITE["contact"], "hub_url": f"http://127.0.0.1:{PORT}/hub/"}
+c.JupyterHub.template_vars = {"contact": SITE["contact"], "hub_url": f"http://localhost:{PORT}/hub/"}
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}

@@ -7,6 +7,7 @@ import re
 import signal
 
 import pytest
+from picker_look import assert_looks_well
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -164,7 +165,9 @@ def test_a_lab_that_does_not_answer_can_be_stopped(picker, page):
     process = re.search(r"process (\d+)", page.wait_for_selector(IN_THE_LAB).inner_text())[1]
     os.kill(int(process), signal.SIGUSR1)
     page.reload()
+    assert page.url.startswith(picker.url.replace("localhost", "anna.localhost"))
     expect(page.locator("h1")).to_have_text("This lab does not answer")
+    assert_looks_well(page)
     page.click("#stop")
     expect(page.locator("#no-answer")).to_be_visible()
     page.click("#stop")

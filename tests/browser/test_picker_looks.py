@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from picker_look import assert_looks_well
 from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-NARROW, WIDE = {"width": 320, "height": 700}, {"width": 1280, "height": 900}
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -22,15 +21,6 @@ def anna(request, picker, new_page: Callable[..., Page]) -> Iterator[Page]:
     if page.is_visible("#stop"):
         page.click("#stop")
         page.wait_for_selector("text=It is not running.")
-
-
-def assert_looks_well(page: Page) -> None:
-    """Fails with what axe-core says, or with what sticks out of a narrow screen."""
-    found = {v["id"]: [node["html"] for node in v["nodes"]] for v in Axe().run(page).response["violations"]}
-    assert found == {}
-    page.set_viewport_size(NARROW)
-    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
-    page.set_viewport_size(WIDE)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
