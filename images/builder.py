@@ -131,23 +131,28 @@ class Builder:
         ]  # fmt: skip
 
     def _run(self, command: list[str], title: str, steps: int) -> bool:
-        lines, done = [], 0
+        lines, seen = [], set()
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
         for line in process.stdout:
             self.log.write(line)
             lines.append(line.rstrip())
-            step = re.match(r"#\d+ \[.*?\d+/\d+\] ((?:RUN|COPY|FROM|WORKDIR).*)", line)
-            if step:
-                say(f"{title}: {100 * done // max(steps, done + 1):3} %  {step.group(1)[:80]}")
-                done += 1
+            step = re.match(r"(#\d+) \[.*?\d+/\d+\] ((?:RUN|COPY|FROM|WORKDIR).*)", line)
+            if step and step.group(1) not in seen:  # BuildKit says it again when it comes back to a step
+                say(f"{title}: {100 * len(seen) // max(steps, len(seen) + 1):3} %  {_short(step.group(2))}")
+                seen.add(step.group(1))
         if process.wait() == 0:
             say(f"{title}: 100 %")
             return True
         say(f"{title}: failed. The last lines were:")
         say("\n".join("    " + line for line in lines[-25:]))
         return False
+
+
+def _short(instruction: str) -> str:
+    """An instruction without its mounts, on one line."""
+    return re.sub(r"\s+", " ", re.sub(r"--(mount|chmod|from)=\S+", "", instruction))[:70]
 
 
 def count_steps(dockerfile: Path) -> int:
