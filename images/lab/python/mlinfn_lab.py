@@ -1,8 +1,8 @@
 """Starts the single-user server without the modules that a start does not need: they are loaded at their first use.
 
-jupyterhub's single-user server imports the Hub's database layer, three HTTP clients and more, and uses none of it before
-it answers its first request. Each entry below was found with `python -X importtime` and is worth its line; an entry that
-a new release has made needless does no harm, and one that is used at once is merely loaded at once.
+jupyterhub's single-user server imports the Hub's database layer, three HTTP clients and more, and uses none of it
+before it answers its first request. Each entry below was found with `python -X importtime`. An entry that a new release
+has made needless does no harm, and one that is used at once is merely loaded at once.
 """
 
 import sys
