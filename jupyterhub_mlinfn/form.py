@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader
 from .options import Offer, Option, Profile
 
 TEMPLATES = Path(__file__).parent / "templates"
-LOGO = Path(__file__).parent / "static" / "logo.svg"
+LOGO = TEMPLATES / "mlinfn" / "logo.svg"
 FREE = "--unlisted-choice"
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True, auto_reload=False
