@@ -187,7 +187,7 @@ add_person() {
     printf '%s' "$answer" | python3 -c '
 import json, sys
 person = json.load(sys.stdin)
-print(f"\n      user name: {person[\"name\"]}\n      password:  {person[\"password\"]}   (shown only now)\n")' >&3
+print("\n      user name: {name}\n      password:  {password}   (shown only now)\n".format(**person))' >&3
 }
 
 goodbye() {
