@@ -22,8 +22,8 @@ def nothing_started(site, name: str) -> bool:
         ({"colour": "red"}, ("colour", "memory")),
         ({"image": "docker.io/library/busybox"}, ("image",)),
         ({"profile": "mini", "image--unlisted-choice": "docker.io/library/busybox"}, ("image--unlisted-choice",)),
-        ({"memory": ["512M"]}, ("memory",)),
-        ({"profile": {"slug": "mini"}}, ("profile",)),
+        ({"memory": ["512M"]}, ("512M", "1G")),
+        ({"profile": {"slug": "mini"}}, ("mini", "dies")),
     ],
     ids=["unknown profile", "900G of memory", "64 CPUs", "unknown key", "an image by name", "unlisted image", "a list",
          "an object"],
@@ -97,9 +97,11 @@ def test_stored_options_are_checked_again_when_the_offer_changes(mini_site, mini
     site.hub.stop()
     site.write_settings(sizes={"memory": ["512M"], "cpus": ["1"]})
     site.start_hub()
-    answer = site.api.ask("frida", memory="1G")
-    assert answer.status_code == 400
-    assert "512M" in answer.json()["message"]
-    site.api.start("frida")
+    for again in ({}, {"memory": "1G"}):
+        answer = site.api.ask("frida", **again)
+        assert answer.status_code == 400
+        assert "512M" in answer.json()["message"]
+    assert site.labs() == []
+    site.api.start("frida", memory="512M")
     (container,) = site.labs()
     assert container.attrs["HostConfig"]["Memory"] == 512 * 2**20

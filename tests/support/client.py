@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
+from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import quote
 
 import requests
@@ -52,7 +53,10 @@ class API:
         """The progress of a start as its page would show it, up to the last event."""
         path = f"/users/{quote(name, safe='')}/server/progress"
         with self.request("GET", path, stream=True, timeout=timeout_s) as answer:
-            assert answer.ok, answer.text
+            if answer.status_code == 400:  # it is over already
+                yield {"ready": True} if (self.server(name) or {}).get("ready") else {"failed": True, **answer.json()}
+            else:
+                assert answer.ok, answer.text
             for line in answer.iter_lines(decode_unicode=True):
                 if line.startswith("data:"):
                     yield json.loads(line[5:])
@@ -164,6 +168,17 @@ class Kernel:
         return self.output(self.send(code), timeout_s)
 
 
+class LikeBrowsers(DefaultCookiePolicy):
+    """Keeps cookies for the domain `localhost`, which browsers do and Python does not, as cookies of the host."""
+
+    def set_ok(self, cookie, request) -> bool:
+        """Whether to keep the cookie."""
+        if cookie.domain == ".localhost":
+            cookie.domain = "localhost.local"  # what http.cookiejar calls the host localhost
+            return True
+        return super().set_ok(cookie, request)
+
+
 class Visitor:
     """A person with a browser's cookies, but no scripts."""
 
@@ -171,6 +186,7 @@ class Visitor:
         self.port = port
         self.base = f"http://{host}:{port}"
         self.session = requests.Session()
+        self.session.cookies.set_policy(LikeBrowsers())
 
     def get(self, path: str, **options) -> requests.Response:
         """A page, redirects followed."""
