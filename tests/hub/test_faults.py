@@ -98,10 +98,10 @@ def test_restart_of_the_hub_keeps_labs(mini_site):
 
 
 def test_hub_killed_at_any_moment_of_a_start_leaves_nothing_unowned(mini_site):
-    """Twelve starts, each cut off by kill -9 somewhere in its first second and a half."""
+    """Eight starts, each cut off by kill -9 somewhere in its first second and a half."""
     site = mini_site()
     moments = random.Random(20260501)
-    names = [f"user{number}" for number in range(12)]
+    names = [f"user{number}" for number in range(8)]
     for name in names:
         site.add_user(name)
         assert site.api.ask(name).status_code in (201, 202)

@@ -89,6 +89,7 @@ def test_name_logs_in_and_reaches_the_lab_by_link(town, inhabitants, name):
     passwords.change(path, lambda people: passwords.with_hash(people, name, new))
     visitor = town.visitor()
     assert visitor.log_in(name, "a password for this test").ok
+    assert "environment" in visitor.get("/hub/user-redirect/").json()
     home = visitor.get("/hub/home")
     assert home.ok
     assert "/hub/login" not in home.url

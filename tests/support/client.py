@@ -7,10 +7,11 @@ import re
 import uuid
 from collections.abc import Iterator
 from http.cookiejar import DefaultCookiePolicy
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 import websocket
+from requests.adapters import HTTPAdapter
 
 from support.wait import until
 
@@ -179,6 +180,18 @@ class LikeBrowsers(DefaultCookiePolicy):
         return super().set_ok(cookie, request)
 
 
+class ToLoopback(HTTPAdapter):
+    """Finds every name under localhost on loopback, which browsers do and the C library does not."""
+
+    def send(self, request, **options) -> requests.Response:
+        """The answer to one request."""
+        there = urlsplit(request.url)
+        if there.hostname.endswith(".localhost"):
+            request.headers["Host"] = there.netloc
+            request.url = there._replace(netloc=f"127.0.0.1:{there.port}").geturl()
+        return super().send(request, **options)
+
+
 class Visitor:
     """A person with a browser's cookies, but no scripts."""
 
@@ -187,6 +200,7 @@ class Visitor:
         self.base = f"http://{host}:{port}"
         self.session = requests.Session()
         self.session.cookies.set_policy(LikeBrowsers())
+        self.session.mount("http://", ToLoopback())
 
     def get(self, path: str, **options) -> requests.Response:
         """A page, redirects followed."""
