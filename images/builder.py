@@ -1,7 +1,7 @@
 """Builds the images of this checkout: `images/build` all that changed, `images/build hub lab` only these.
 
 An image whose inputs (its folder, its parent, the site's authorities) are those of the tag that is there is left alone.
-`--save FILE` then writes all of them as one archive for `docker load`.
+`--save FILE` then writes those asked for as one archive for `docker load`.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("images", nargs="*", metavar="NAME", help=f"one of {', '.join(INPUTS)} (default: all)")
     parser.add_argument("--force", action="store_true", help="build even what has not changed")
     parser.add_argument("--fresh", action="store_true", help="build without the cache, for security updates")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="then write all images as one .zst or .gz")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="then write them as one .zst or .gz")
     parser.add_argument("--log", type=Path, default=os.devnull, metavar="FILE", help="append Docker's output to FILE")
     arguments = parser.parse_args()
     unknown = set(arguments.images) - set(INPUTS)
