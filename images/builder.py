@@ -80,7 +80,7 @@ def say(text: str) -> None:
 
 
 class Builder:
-    """Builds images in one run: secrets and authorities are gathered once, hashes are remembered."""
+    """Builds images in one run, for which secrets and authorities are gathered once."""
 
     def __init__(self, folder: Path, versions: dict[str, str], log, options: argparse.Namespace):
         self.versions, self.log, self.options = versions, log, options
@@ -90,27 +90,28 @@ class Builder:
         secrets = folder / "secrets"
         secrets.mkdir(mode=0o700)
         self.secrets = machine.write(secrets, versions["DEBIAN_SUITE"])
-        self.hashes: dict[str, str] = {}
 
     def build(self, name: str, title: str) -> bool:
         """True when the image is there as its inputs say it should be."""
-        self.hashes[name] = self._hash(name)
+        inputs = self._hash(name)
         again = self.options.force or self.options.fresh
         asked = name in (self.options.images or INPUTS)
-        if label_of(reference(name)) == self.hashes[name] and not (again and asked):
+        if inspect(name, f'{{{{index .Config.Labels "{LABEL}"}}}}') == inputs and not (again and asked):
             say(f"{title}: unchanged")
             return True
         base = debian.find_or_make(self.versions, self.log, say) if name == "base" else reference("base")
-        return self._run(self._command(name, base), title, count_steps(IMAGES / name / "Dockerfile"))
+        return self._run(self._command(name, base, inputs), title, count_steps(IMAGES / name / "Dockerfile"))
 
     def _hash(self, name: str) -> str:
-        parts = [self.hashes.get("base", ""), hash_files([IMAGES / name, *(CHECKOUT / p for p in INPUTS[name])])]
+        # The base's id, not its inputs: with --fresh, the same inputs make another base, and the rest follows it.
+        parts = ["" if name == "base" else inspect("base", "{{.Id}}")]
+        parts += [hash_files([IMAGES / name, *(CHECKOUT / p for p in INPUTS[name])])]
         parts += [hash_files([self.authorities]) if name == "base" else "", str(sorted(self.versions.items()))]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def _command(self, name: str, base: str) -> list[str]:
+    def _command(self, name: str, base: str, inputs: str) -> list[str]:
         labels = {
-            LABEL: self.hashes[name],
+            LABEL: inputs,
             "org.opencontainers.image.title": f"mlinfn/{name}",
             "org.opencontainers.image.version": self.versions["VERSION"],
             "org.opencontainers.image.licenses": "BSD-3-Clause",
@@ -173,9 +174,9 @@ def hash_files(roots: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def label_of(image: str) -> str:
-    """The hash of the inputs that a local image was built from; empty if there is no such image."""
-    command = ["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', image]
+def inspect(name: str, template: str) -> str:
+    """What Docker says of our image of that name; empty if there is none."""
+    command = ["docker", "image", "inspect", "--format", template, reference(name)]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
