@@ -69,16 +69,28 @@ def test_image_that_cannot_be_a_lab_is_named_with_a_hint(mini_site, broken_image
     assert "architecture" in alien or "another kind of processor" in alien
 
 
-@pytest.mark.parametrize("kind", ["missing", "nonsense", "no registry"])
-def test_image_that_is_not_there_is_refused_within_seconds(mini_site, registry, kind):
-    image = {"missing": f"127.0.0.1:{registry.port}/nobody/has-this:1", "nonsense": "UPPER//case:::",
-             "no registry": "127.0.0.1:9/nobody/listens:1"}[kind]  # fmt: skip
-    site = mini_site(images=[], profile_list=[{"slug": "typed", "display_name": "Typed",
-                                               "kubespawner_override": {"image": image}}])  # fmt: skip
+@pytest.fixture(scope="module")
+def typing_town(town):
+    """The town, and frida in it, who may type image references."""
+    town.add_user("frida", groups=("typers",))
+    return town
+
+
+@pytest.mark.parametrize("where", ["a registry without it", "no registry at all"])
+def test_image_that_is_not_there_is_refused_within_seconds(typing_town, registry, where):
+    port = registry.port if where == "a registry without it" else 9
+    image = f"127.0.0.1:{port}/nobody/has-this:1"
     began = time.monotonic()
-    told = failure(site, "frida", profile="typed")
+    told = failure(typing_town, "frida", profile="unlisted", **{"image--unlisted-choice": image})
     assert time.monotonic() - began < 15
     assert image in told
+
+
+@pytest.mark.parametrize("image", ["UPPER//case:::", "-v /:/host alpine", "a b", "x" * 600])
+def test_text_that_is_no_image_reference_is_refused_at_once(typing_town, image):
+    answer = typing_town.api.ask("frida", profile="unlisted", **{"image--unlisted-choice": image})
+    assert answer.status_code == 400
+    assert typing_town.lab_of("frida") is None
 
 
 def test_guard_that_is_not_well_means_no_new_lab(mini_site):

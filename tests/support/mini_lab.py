@@ -33,10 +33,11 @@ def mini_image(engine: docker.DockerClient, images: dict[str, str]) -> str:
 
 
 def offer(image: str) -> dict:
-    """Settings of a site that offers the mini lab, well (the default) and misbehaving in each way."""
+    """Settings of a site that offers the mini lab, well (the default) and misbehaving in each way; `typers` may type an image."""
     modes = ("dies", "hungry", "silent", "stubborn")
     return {"images": [{"slug": "mini", "title": "Mini", "image": image}],
-            "profile_list": [_profile(mode, image) for mode in modes]}  # fmt: skip
+            "profile_list": [_profile(mode, image) for mode in modes],
+            "unlisted_images": {"groups": ["typers"], "pattern": ".+"}}  # fmt: skip
 
 
 def _profile(mode: str, image: str) -> dict:
