@@ -95,7 +95,7 @@ def test_a_cell_goes_on_while_a_service_is_gone(stack, lab, service, disturb, re
 def reachable_again(lab) -> float:
     """Seconds until the lab answers through the proxy three times in a row."""
     began = time.monotonic()
-    until(lambda: all(answers(lab) for _ in range(3)), 30, "the lab to be reachable again")
+    until(lambda: all(answers(lab) for _ in range(3)), 10, "the lab to be reachable again")
     return time.monotonic() - began
 
 
