@@ -147,10 +147,12 @@ def running(folder: Path, engine: docker.DockerClient, request: pytest.FixtureRe
         failures = -1
         raise
     finally:
-        if request.session.testsfailed != failures:
-            print(stack.logs())
-            show_evidence(engine, stack.instance)
-        stack.close()
+        try:
+            if request.session.testsfailed != failures:
+                print(stack.logs())
+                show_evidence(engine, stack.instance)
+        finally:
+            stack.close()
 
 
 @pytest.fixture(scope="module")

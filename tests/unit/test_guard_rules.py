@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from support.places import CHECKOUT
 
 _spec = importlib.util.spec_from_file_location("guard_rules", CHECKOUT / "compose/guard/rules.py")
-rules = importlib.util.module_from_spec(_spec)
+rules = sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(rules)
 
 ENVIRON = {
