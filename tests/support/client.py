@@ -76,10 +76,9 @@ class API:
     def start(self, name: str, timeout_s: float = 120, **options) -> Lab:
         """The lab of a person, once it is ready."""
         answer = self.ask(name, **options)
-        if answer.status_code == 202:
-            self.wait_ready(name, timeout_s)
-        elif answer.status_code != 201:
+        if answer.status_code not in (201, 202):  # 201 also comes when a start has just failed
             raise Failed(answer.text)
+        self.wait_ready(name, timeout_s)
         return self.lab(name)
 
     def lab(self, name: str) -> Lab:

@@ -33,7 +33,7 @@ def mini_image(engine: docker.DockerClient, images: dict[str, str]) -> str:
 
 
 def offer(image: str) -> dict:
-    """Settings of a site that offers the mini lab, well (the default) and misbehaving in each way; `typers` may type an image."""
+    """Settings of a site that offers the mini lab, well (the default) and misbehaving; `typers` may type an image."""
     modes = ("dies", "hungry", "silent", "stubborn")
     return {"images": [{"slug": "mini", "title": "Mini", "image": image}],
             "profile_list": [_profile(mode, image) for mode in modes],
