@@ -47,7 +47,7 @@ need python3=python3 git=git shellcheck=shellcheck
 make_environment
 needs=$(.venv/bin/python tests/support/needs.py "$@")
 case " $needs " in *" engine "*)
-  need debootstrap=debootstrap zstd=zstd nft=nftables ip=iproute2 iptables=iptables \
+  need curl=curl debootstrap=debootstrap zstd=zstd nft=nftables ip=iproute2 iptables=iptables \
     docker-registry=docker-registry
   make_engine ;;
 esac

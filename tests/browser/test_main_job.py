@@ -39,7 +39,7 @@ def log_in(page: Page, port: int, name: str, password: str) -> None:
 def pick_and_start(page: Page) -> list[int]:
     """The percentages that the page showed until the lab was there."""
     expect(page.get_by_role("radio", name=re.compile("JupyterLab"))).to_be_checked()
-    page.locator("label", has_text=re.compile("^4 ?G")).first.click()
+    page.get_by_role("radio", name="4 GB").check()
     screenshot(page, "picker")
     page.get_by_role("button", name=re.compile("^start", re.IGNORECASE)).click()
     progress = page.get_by_role("progressbar")
