@@ -38,3 +38,11 @@ def pytest_terminal_summary(terminalreporter) -> None:
     terminalreporter.section("time of each part")
     for part, took in sorted(seconds.items(), key=lambda entry: entry[1]):
         terminalreporter.line(f"{part:10} {took:7.1f} s  {counts[part]:4} tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes longer than the suite may, unless -m asks for it: an own -m replaces that of setup.cfg."""
+    if "endurance" not in config.getoption("markexpr").replace("not endurance", ""):
+        long = [item for item in items if item.get_closest_marker("endurance")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
