@@ -130,7 +130,7 @@ def _is_public(node: ast.AST) -> bool:
 
 
 def _says_enough(node: ast.AST) -> bool:
-    """Handlers of traitlets and pydantic say what they are in their decorators, checks in the title of their Finding."""
+    """Handlers of traitlets and pydantic are told by their decorators, checks by the title of their Finding."""
     returns = getattr(node, "returns", None)
     if isinstance(returns, ast.Name) and returns.id == "Finding":
         return True
