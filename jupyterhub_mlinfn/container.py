@@ -1,0 +1,163 @@
+"""The container of a lab as plain values: what the Engine is asked for, and what its death means. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from .identity import Person
+from .options import Choice
+from .settings import Limits, bytes_of
+from .volumes import Mount
+
+LABELS = "it.infn.mlinfn."
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Which lab: of which installation, whose, and the name of the server (empty: the default one)."""
+
+    instance: str
+    person: Person
+    server: str = ""
+
+
+@dataclass(frozen=True)
+class ContainerPlan:
+    """Keyword arguments of docker's `create_container` and `create_host_config`."""
+
+    create: Mapping[str, Any] = field(default_factory=dict)
+    host: Mapping[str, Any] = field(default_factory=dict)
+
+
+def labels(lab: Lab, choice: Choice) -> dict[str, str]:
+    """The labels of the contract: the ledger of what runs and whose it is."""
+    return {
+        f"{LABELS}instance": lab.instance,
+        f"{LABELS}user": lab.person.name,
+        f"{LABELS}server": lab.server,
+        f"{LABELS}profile": choice.profile,
+        f"{LABELS}image": choice.image,
+        "hub.jupyter.org/username": lab.person.name,
+        "hub.jupyter.org/servername": lab.server,
+    }
+
+
+def environment(base: Mapping[str, str], lab: Lab, choice: Choice) -> dict[str, str]:
+    """JupyterHub's variables, the profile's own, and what a lab may know about itself.
+
+    A profile cannot replace what JupyterHub sets: those hold the server's own token and address.
+    """
+    profile = {key: str(value) for key, value in choice.overrides.get("environment", {}).items()}
+    ours = {"MLINFN_PROFILE": choice.profile, "MLINFN_GPUS": "", "NVIDIA_VISIBLE_DEVICES": "void"}
+    ours["JUPYTER_IMAGE_SPEC"] = choice.image
+    if choice.memory is not None:
+        ours["MEM_LIMIT"] = str(choice.memory)
+    if choice.cpus is not None:
+        ours["CPU_LIMIT"] = str(choice.cpus)
+    if "default_url" in choice.overrides:
+        ours["JUPYTERHUB_DEFAULT_URL"] = str(choice.overrides["default_url"])
+    if lab.person.uid is not None:
+        ours |= {"HOME": lab.person.home, "USER": lab.person.safe_name, "NB_USER": lab.person.safe_name}
+    return {**profile, **base, **ours}
+
+
+def plan(lab: Lab, choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, Any], limits: Limits) -> ContainerPlan:
+    """Everything that the Engine needs to make this lab.
+
+    `base` holds what the site and JupyterHub decide: `environment`, `command`, `port`, `network`, and the site's own
+    `create` and `host` additions. Those add to ours and never loosen it: see `host_config`.
+    """
+    create = {
+        **base.get("create", {}),
+        "image": choice.image,
+        "command": base["command"],
+        "environment": environment(base["environment"], lab, choice),
+        "labels": {**base.get("create", {}).get("labels", {}), **labels(lab, choice)},
+        "ports": [base["port"]],
+        "hostname": choice.profile.replace(".", "-"),
+    }
+    if lab.person.uid is not None:
+        create |= {"user": f"{lab.person.uid}:{lab.person.uid}", "working_dir": lab.person.home}
+    return ContainerPlan(create, host_config(choice, mounts, base, limits))
+
+
+def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """Limits, mounts and rights. Rights come last, so that no site setting or profile widens them by accident."""
+    config = {
+        **base.get("host", {}),
+        "mounts": [mount.as_docker() for mount in mounts] + list(base.get("host", {}).get("mounts", ())),
+        "pids_limit": limits.processes,
+        "log_config": {"Type": "json-file", "Config": {"max-size": limits.log_size.lower(), "max-file": "2"}},
+        "network_mode": base["network"],
+        "auto_remove": False,  # the Engine would remove a lab that dies while starting before anyone read its log
+        "privileged": False,
+        "cap_drop": ["ALL"],
+        "security_opt": [*base.get("host", {}).get("security_opt", ()), "no-new-privileges"],
+    }
+    if choice.memory is not None:
+        config |= {"mem_limit": choice.memory, "memswap_limit": choice.memory}
+    if choice.cpus is not None:
+        config |= {"cpu_period": 100_000, "cpu_quota": int(choice.cpus * 100_000)}
+    return config
+
+
+FORBIDDEN = ("device_requests", "devices", "privileged", "cap_add", "pid_mode", "ipc_mode", "userns_mode")
+"""What a site may not put into `extra_host_config`: it would go around the rules that the plan keeps."""
+
+
+def refused_keys(host: Mapping[str, Any]) -> tuple[str, ...]:
+    """Keys of a site's own host configuration that no lab may have."""
+    return tuple(key for key in FORBIDDEN if host.get(key))
+
+
+def with_person(passwd: str, group: str, person: Person, shell: str = "/bin/bash") -> tuple[str, str]:
+    """/etc/passwd and /etc/group of an image, with the person in them under their own uid.
+
+    An image's own entry of the same name or number gives way: `whoami` and `ls -l` must name the member.
+    """
+    name, uid = person.safe_name, str(person.uid)
+    people = [line for line in passwd.splitlines() if line and not _is_same(line, name, uid)]
+    groups = [line for line in group.splitlines() if line and not _is_same(line, name, uid)]
+    people.append(f"{name}:x:{uid}:{uid}::{person.home}:{shell}")
+    groups.append(f"{name}:x:{uid}:")
+    return "\n".join(people) + "\n", "\n".join(groups) + "\n"
+
+
+def _is_same(line: str, name: str, number: str) -> bool:
+    fields = line.split(":")
+    return fields[0] == name or fields[2:3] == [number]
+
+
+HINTS = (
+    ("executable file not found", "The image has no `jupyterhub-singleuser`: it was not made for JupyterHub. "
+     "Install `jupyterhub` and `jupyterlab` in it."),
+    ("exec format error", "The image was built for another processor architecture than this machine's."),
+    ("no space left on device", "The machine's disk is full. Tell the keeper."),
+    ("No module named", "A Python package is missing in the image."),
+    ("Permission denied", "The image expects to run as another user; files that it needs cannot be read or written."),
+)
+
+
+def explain_exit(state: Mapping[str, Any], log: str, memory: int | None) -> str:
+    """Why a container ended while starting: its exit code, a hint for the usual causes, and its last log lines.
+
+    `state` is the `State` of an inspected container, or {"Error": text} for one that the Engine could not start.
+    """
+    error = state.get("Error") or ""
+    head = f"It ended with exit code {state['ExitCode']}." if state.get("ExitCode") is not None else "It did not start."
+    return "\n".join(part for part in (head, error, _hint(state, f"{error}\n{log}", memory), _quoted(log)) if part)
+
+
+def _hint(state: Mapping[str, Any], text: str, memory: int | None) -> str:
+    if state.get("OOMKilled") or (state.get("ExitCode") == 137 and not text.strip()):
+        size = f" {memory / bytes_of('1G'):g}G" if memory else ""
+        return f"It needed more than the{size} of memory that it was given. Choose a larger size."
+    return next((hint for sign, hint in HINTS if sign in text), "")
+
+
+def _quoted(log: str) -> str:
+    return f"Its last lines:\n{log.strip()}" if log.strip() else ""

@@ -1,0 +1,60 @@
+"""Which idle labs are stopped: what jupyterhub-idle-culler is told, read from mlinfn.yaml in its own process."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+
+from .settings import Settings, load, seconds_of
+
+
+def idle_limit_s(settings: Settings, options: Mapping[str, Any]) -> int:
+    """Seconds of idleness allowed to a lab started with these options: by image, else by memory size, else for all."""
+    image = next((image for image in settings.images if image.slug == options.get("profile")), None)
+    by_memory = settings.culling.memory_idle.get(options.get("memory"))
+    return seconds_of((image and image.idle) or by_memory or settings.culling.idle)
+
+
+def shortest_s(settings: Settings) -> int:
+    """The shortest idle time that any lab has."""
+    times = [settings.culling.idle, *settings.culling.memory_idle.values(), *(i.idle for i in settings.images if i.idle)]
+    return min(map(seconds_of, times))
+
+
+async def is_busy(hub_api: str, token: str, server: Mapping[str, Any]) -> bool:
+    """Whether a kernel of this lab computes now. A lab that does not answer counts as busy: it is not ours to judge."""
+    url = server.get("full_url") or f"{hub_api.removesuffix('/hub/api')}{server['url']}"
+    try:
+        answer = await AsyncHTTPClient().fetch(
+            f"{url.rstrip('/')}/api/kernels", headers={"Authorization": f"token {token}"}, request_timeout=10
+        )
+    except (HTTPClientError, OSError):
+        return False
+    return any(kernel["execution_state"] == "busy" for kernel in json.loads(answer.body))
+
+
+def arbiter(settings: Settings, hub_api: str, token: str):
+    """The culler's hook: True for a lab that may be stopped for idleness."""
+
+    async def may_stop(inactive: timedelta | None, inactive_limit: int, server: Mapping[str, Any], **_: Any) -> bool:
+        if inactive is None or inactive.total_seconds() < idle_limit_s(settings, server.get("user_options") or {}):
+            return False
+        return settings.culling.stop_busy or not await is_busy(hub_api, token, server)
+
+    return may_stop
+
+
+def configure(c: Any, environ: Mapping[str, str] = os.environ) -> None:
+    """Sets the culler's traits from mlinfn.yaml."""
+    settings = load(Path(environ["MLINFN_CONFIG"]), dict(environ))
+    hub_api, token = environ["JUPYTERHUB_API_URL"], environ["JUPYTERHUB_API_TOKEN"]
+    c.IdleCuller.timeout = seconds_of(settings.culling.idle)
+    c.IdleCuller.max_age = seconds_of(settings.culling.max_age) if settings.culling.max_age else 0
+    c.IdleCuller.cull_every = max(5, min(shortest_s(settings) // 2, 300))
+    c.IdleCuller.cull_arbiter_hook = arbiter(settings, hub_api, token)

@@ -1,0 +1,135 @@
+"""From settings to JupyterHub's traits: the only translator. Nothing else of the package imports this."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException
+from docker.utils import kwargs_from_env
+from jupyterhub import orm
+from jupyterhub.app import JupyterHub
+
+from . import __version__, form, network, options, reconcile
+from .errors import OperatorError
+from .settings import Settings
+
+CULLER_SCOPES = ["list:users", "read:users:activity", "read:servers", "delete:servers", "access:servers"]
+
+
+def configure(c: Any, settings: Settings, culler_config: Path) -> None:
+    """Sets every trait that the settings decide. `culler_config` is the file that the idle culler is started with."""
+    _hub(c, settings)
+    _proxy(c, settings)
+    _pages(c, settings)
+    _spawner(c, settings)
+    _login(c, settings)
+    _culler(c, culler_config)
+
+
+def public_url(settings: Settings) -> str:
+    """Where people go."""
+    return f"http://{settings.host}:{settings.port}"
+
+
+def _hub(c: Any, settings: Settings) -> None:
+    address = f"http://{network.gateway(settings)}:{settings.port + 2}"
+    c.JupyterHub.hub_bind_url = c.JupyterHub.hub_connect_url = address
+    c.JupyterHub.bind_url = f"http://127.0.0.1:{settings.port}"
+    if settings.subdomains:
+        c.JupyterHub.subdomain_host = public_url(settings)
+    c.JupyterHub.db_url = f"sqlite:///{settings.root}/hub/jupyterhub.sqlite"
+    c.JupyterHub.cookie_secret_file = f"{settings.root}/secrets/hub/cookie_secret"
+    c.JupyterHub.upgrade_db = True
+    c.JupyterHub.cleanup_servers = False
+    # Starts wait their turn in the spawner; a limit here would turn people away.
+    c.JupyterHub.concurrent_spawn_limit = 0
+    # Long enough for a refusal to come back at once, short enough that a start shows its progress.
+    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0.3}
+    # A proxy that was recreated gets its routes back at this pace.
+    c.JupyterHub.last_activity_interval = 2
+
+
+def _proxy(c: Any, settings: Settings) -> None:
+    c.JupyterHub.proxy_class = "configurable-http-proxy"
+    c.ConfigurableHTTPProxy.should_start = False
+    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.port + 1}"
+    c.ConfigurableHTTPProxy.auth_token = secret(settings, "proxy_token")
+
+
+def secret(settings: Settings, name: str) -> str:
+    """One of the hub's secrets. Raises OperatorError if it is not there."""
+    path = settings.root / "secrets" / "hub" / name
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise OperatorError(f"The secret {path} cannot be read: {error.strerror}. Run `mlinfn up`.") from error
+
+
+def _pages(c: Any, settings: Settings) -> None:
+    c.JupyterHub.template_paths = [str(form.TEMPLATES)]
+    c.JupyterHub.logo_file = str(form.LOGO)
+    c.JupyterHub.template_vars = {"contact": settings.contact, "hub_url": f"{public_url(settings)}/hub/"}
+
+
+def _spawner(c: Any, settings: Settings) -> None:
+    c.JupyterHub.spawner_class = "mlinfn"
+    ours = c.MLINFNSpawner
+    for field in ("instance", "contact", "images", "profile_list", "host_images", "unlisted_images", "sizes"):
+        setattr(ours, field, getattr(settings, field))
+    for field in ("starting", "limits", "uids"):
+        setattr(ours, field, getattr(settings, field))
+    ours.root = str(settings.root)
+    ours.version = __version__
+    ours.network_name = network.name(settings)
+    ours.use_internal_ip = True
+    ours.guard_url = f"http://127.0.0.1:{settings.port + 3}/health"
+    ours.extra_host_config = {"oom_score_adj": 500}  # under pressure a lab goes before the hub and the proxy
+
+
+def _login(c: Any, settings: Settings) -> None:
+    c.JupyterHub.authenticator_class = "mlinfn-local"
+    c.LocalAuthenticator.passwords = f"{settings.root}/hub/passwords.json"
+
+
+def _culler(c: Any, config: Path) -> None:
+    command = [sys.executable, "-m", "jupyterhub_idle_culler", f"--config={config}"]
+    c.JupyterHub.services = [{"name": "culler", "command": command}]
+    c.JupyterHub.load_roles = [{"name": "culler", "scopes": CULLER_SCOPES, "services": ["culler"]}]
+
+
+def prepare(settings: Settings) -> None:
+    """What must be true before the hub binds its port: Docker answers, the network is there, the profiles make sense.
+
+    Raises OperatorError.
+    """
+    try:
+        client = docker.APIClient(version="auto", **kwargs_from_env())
+        network.ensure(client, settings)
+    except DockerException as error:
+        raise OperatorError(f"Docker is not running or does not answer: {error}") from error
+    profiles = options.profile_list_of(settings)
+    options.parse_profiles(profiles)
+    if ignored := options.ignored_keys(profiles):
+        print(f"mlinfn: only Kubernetes knows these keys, they are ignored: {', '.join(ignored)}", file=sys.stderr)
+
+
+def watch(settings: Settings) -> None:
+    """Starts the reconciler in the running hub."""
+    app = JupyterHub.instance()
+    client = docker.APIClient(version="auto", **kwargs_from_env())
+    task = reconcile.run_forever(
+        client, settings.instance, lambda: _claimed(app), lambda: getattr(app, "http_server", None) is not None
+    )
+    watch.task = asyncio.get_running_loop().create_task(task)  # kept: asyncio itself holds tasks only weakly
+
+
+def _claimed(app: JupyterHub) -> frozenset[str]:
+    """Names of the containers that the database or a spawner in memory holds: running, starting or stopping."""
+    kept = (row.state or {} for row in app.db.query(orm.Spawner).filter(orm.Spawner.server != None))  # noqa: E711
+    names = {state.get("object_name", "") for state in kept}
+    live = (spawner for user in app.users.values() for spawner in user.spawners.values())
+    return frozenset(names | {spawner.object_name for spawner in live if spawner.active or spawner.pending})

@@ -1,0 +1,99 @@
+"""Who somebody is on this machine: user name -> safe name and uid, handed out once and kept in hub/identity.sqlite."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import OperatorError
+
+LONGEST = 63
+"""Longest label in a host name (RFC 1035, 2.3.4); folders, containers and passwd entries allow more."""
+
+PLAIN = re.compile(r"[a-z]([a-z0-9]|-(?!-)){0,30}(?<!-)")
+"""Names that stay as they are. Without a double hyphen, so that none looks like an escaped one."""
+
+RESERVED = frozenset({"root", "nobody", "localhost", "hub", "www", "users", "shared", "groups"})
+"""Plain names that mean something else somewhere: in /etc/passwd, as a subdomain, as a folder."""
+
+
+def escape(name: str) -> str:
+    """A name for containers, folders, mounts, subdomains and passwd entries: [a-z0-9-], at most 63 characters.
+
+    Different names give different results: a plain name (see PLAIN) is kept, any other becomes what can be read of
+    it, `--`, and 96 bits of its SHA-256. `Anna Rossi` -> `anna-rossi--` and 24 hexadecimal digits.
+    """
+    if PLAIN.fullmatch(name) and name not in RESERVED:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[: LONGEST - 26].rstrip("-")
+    return f"{readable or 'u'}--{digest}" if (readable or "u")[0].isalpha() else f"u-{readable[:35]}--{digest}"
+
+
+@dataclass(frozen=True)
+class Person:
+    """A member as the container knows them. `uid` is None where the image's own user is used."""
+
+    name: str
+    safe_name: str
+    uid: int | None = None
+
+    @property
+    def home(self) -> str:
+        """Path of the home folder inside the lab."""
+        return f"/home/{self.safe_name}"
+
+
+class Identities:
+    """The book of uids. A number is never given to a second name, also after its first owner is gone.
+
+    Every call opens the file anew: the command line on the host and the hub write to the same one.
+    """
+
+    def __init__(self, path: Path | str, first: int, last: int):
+        self.path, self.first, self.last = Path(path), first, last
+
+    def person(self, name: str) -> Person:
+        """The member of that name, with the uid of old or, for a new name, the next free one.
+
+        Raises OperatorError if the range is used up or the file cannot be written.
+        """
+        return Person(name, escape(name), self._uid(name))
+
+    def _uid(self, name: str) -> int:
+        try:
+            with _opened(self.path) as book:
+                book.execute("BEGIN IMMEDIATE")
+                row = book.execute("SELECT uid FROM users WHERE name = ?", (name,)).fetchone()
+                return row[0] if row else self._hand_out(book, name)
+        except sqlite3.Error as error:
+            raise OperatorError(f"The book of uids, {self.path}, cannot be used: {error}.") from error
+
+    def _hand_out(self, book: sqlite3.Connection, name: str) -> int:
+        (highest,) = book.execute("SELECT max(uid) FROM users").fetchone()
+        uid = max(self.first, (highest or 0) + 1)
+        if uid > self.last:
+            raise OperatorError(f"All uids from {self.first} to {self.last} are handed out. Raise `uids.last`.")
+        book.execute("INSERT INTO users (name, uid) VALUES (?, ?)", (name, uid))
+        return uid
+
+
+class _opened:
+    """A connection with the table in place; committed and closed at the block's end, rolled back on an error."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> sqlite3.Connection:
+        self.book = sqlite3.connect(self.path, timeout=10, isolation_level=None)
+        self.path.chmod(0o600)
+        self.book.execute("CREATE TABLE IF NOT EXISTS users (name TEXT PRIMARY KEY, uid INTEGER UNIQUE NOT NULL)")
+        return self.book
+
+    def __exit__(self, kind, value, traceback) -> None:
+        if self.book.in_transaction:
+            self.book.execute("ROLLBACK" if kind else "COMMIT")
+        self.book.close()

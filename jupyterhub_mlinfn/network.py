@@ -1,0 +1,50 @@
+"""The labs' network: one bridge with a fixed subnet, on which labs cannot reach each other."""
+
+from __future__ import annotations
+
+from docker import APIClient
+from docker.errors import APIError, NotFound
+from docker.types import IPAMConfig, IPAMPool
+
+from .errors import OperatorError
+from .settings import Settings
+
+
+def name(settings: Settings) -> str:
+    """The network's name at the Engine."""
+    return f"{settings.instance}-labs"
+
+
+def gateway(settings: Settings) -> str:
+    """The host's address on the bridge: where labs find the hub."""
+    return str(next(settings.network.labs_subnet.hosts()))
+
+
+def ensure(client: APIClient, settings: Settings) -> None:
+    """The network is there, with the subnet that the settings say. Raises OperatorError if it cannot be."""
+    try:
+        found = client.inspect_network(name(settings))
+    except NotFound:
+        _make(client, settings)
+        return
+    subnet = found["IPAM"]["Config"][0]["Subnet"]
+    if subnet != str(settings.network.labs_subnet):
+        raise OperatorError(
+            f"The network {name(settings)} has the subnet {subnet}; network.labs_subnet says "
+            f"{settings.network.labs_subnet}. Stop all labs (`mlinfn down --labs`), then "
+            f"`docker network rm {name(settings)}` and `mlinfn up`."
+        )
+
+
+def _make(client: APIClient, settings: Settings) -> None:
+    pool = IPAMPool(subnet=str(settings.network.labs_subnet), gateway=gateway(settings))
+    bridge = {
+        "com.docker.network.bridge.name": name(settings)[:15],
+        "com.docker.network.bridge.enable_icc": "false",
+    }
+    try:
+        client.create_network(
+            name(settings), driver="bridge", options=bridge, ipam=IPAMConfig(pool_configs=[pool]), check_duplicate=True
+        )
+    except APIError as error:
+        raise OperatorError(f"The labs' network cannot be made: {error.explanation}. See network.labs_subnet.") from error

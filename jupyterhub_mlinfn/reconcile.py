@@ -1,0 +1,53 @@
+"""Labels, spawners and database agree again: labs that nobody claims are stopped, at start and every minute."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import requests
+from docker import APIClient
+from docker.errors import APIError
+
+from .container import LABELS
+
+EVERY_S = 60
+Claims = Callable[[], frozenset[str]]
+log = logging.getLogger("jupyterhub.mlinfn.reconcile")
+
+
+def unclaimed(containers: Iterable[Mapping[str, Any]], claimed: frozenset[str]) -> tuple[str, ...]:
+    """Ids of the containers whose name no spawner claims. `containers` is the Engine's list of this instance's labs."""
+    return tuple(found["Id"] for found in containers if not claimed & {name.lstrip("/") for name in found["Names"]})
+
+
+async def reconcile(client: APIClient, instance: str, claims: Claims) -> tuple[str, ...]:
+    """Ids of the containers that were removed. The list is taken before the claims: who is made between is in neither."""
+    label = f"{LABELS}instance={instance}"
+    containers = await asyncio.to_thread(client.containers, all=True, filters={"label": label})
+    lost = unclaimed(containers, claims())
+    for container_id in lost:
+        log.warning("Removing a lab that nobody claims: %s", container_id[:12])
+        await asyncio.to_thread(_remove, client, container_id)
+    return lost
+
+
+def _remove(client: APIClient, container_id: str) -> None:
+    try:
+        client.remove_container(container_id, v=True, force=True)
+    except APIError as error:
+        if error.status_code not in (404, 409):
+            raise
+
+
+async def run_forever(client: APIClient, instance: str, claims: Claims, is_up: Callable[[], bool]):
+    """Reconciles once the hub knows its spawners, then every minute; an Engine that is unwell is asked again later."""
+    while True:
+        if is_up():
+            try:
+                await reconcile(client, instance, claims)
+            except (APIError, requests.RequestException) as error:
+                log.warning("The Docker Engine did not list the labs: %s", error)
+        await asyncio.sleep(EVERY_S if is_up() else 1)

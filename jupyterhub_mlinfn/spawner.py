@@ -1,0 +1,336 @@
+"""MLINFNSpawner: from a member's words to a lab that answers. Calls the others in order, translates errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from docker.errors import APIError, NotFound
+from docker.utils import kwargs_from_env
+from dockerspawner import DockerSpawner
+from jupyterhub.spawner import SpawnException
+from traitlets import Bool, Unicode, default, observe
+
+from . import container, form, options
+from .container import ContainerPlan, Lab
+from .errors import OperatorError, UserError
+from .identity import Identities, Person, escape
+from .images import Images, with_tag
+from .options import Choice, Offer
+from .passwd import add_person
+from .ready import Watched, answers, guard_is_well, until_ready
+from .settings import Settings, seconds_of
+from .traits import ModelTrait
+from .volumes import Mount, home, make_home
+
+BROKEN_ENGINE = (APIError, requests.RequestException)
+NOT_SET_UP = "This service is not set up rightly, so no lab can start. The keeper finds the reason in the hub's log."
+MARGIN_S = 60
+"""What a start may take beyond fetching and answering: creating the container when the disk is slow."""
+
+
+class MLINFNSpawner(DockerSpawner):
+    """Starts each member's lab in a container of their own, from a list of images, within limits, as their own uid.
+
+    Works alone in any JupyterHub 6 (`c.JupyterHub.spawner_class = "mlinfn"`). Without `root` labs run as their image's
+    own user, with a named volume as home.
+    """
+
+    instance = Unicode(Settings.model_fields["instance"].default, config=True, help="Name of this installation.")
+    version = Unicode("latest", config=True, help="Tag of the project's own images that are named without one.")
+    root = Unicode("", config=True, help="Folder of homes and uids. Empty: homes are named volumes of Docker.")
+    contact = ModelTrait("contact")
+    images = ModelTrait("images")
+    profile_list = ModelTrait("profile_list")
+    host_images = ModelTrait("host_images")
+    unlisted_images = ModelTrait("unlisted_images")
+    sizes = ModelTrait("sizes")
+    starting = ModelTrait("starting")
+    limits = ModelTrait("limits")
+    uids = ModelTrait("uids")
+    guard_url = Unicode("", config=True, help="Where the guard says whether the firewall is in place. Empty: no guard.")
+    remove = Bool(True, help="Always true: a kept container would come back with yesterday's image.")
+
+    watched = Watched()
+    _executor = None
+    _stopping = None
+    _puller = None
+    _turns = None
+
+    # What is one per process, built at first use: configuration would copy it for each spawner.
+    @property
+    def executor(self) -> ThreadPoolExecutor:
+        """Threads for the short calls to the Engine."""
+        if MLINFNSpawner._executor is None:
+            MLINFNSpawner._executor = ThreadPoolExecutor(16, thread_name_prefix="docker")
+        return MLINFNSpawner._executor
+
+    @property
+    def stopping(self) -> ThreadPoolExecutor:
+        """Threads of their own for stops: a lab that ignores SIGTERM holds one for its whole grace."""
+        if MLINFNSpawner._stopping is None:
+            MLINFNSpawner._stopping = ThreadPoolExecutor(16, thread_name_prefix="stop")
+        return MLINFNSpawner._stopping
+
+    @property
+    def puller(self) -> Images:
+        """The one that fetches images for everybody."""
+        if MLINFNSpawner._puller is None:
+            MLINFNSpawner._puller = Images(version="auto", **kwargs_from_env())
+        return MLINFNSpawner._puller
+
+    @property
+    def turns(self) -> asyncio.Semaphore:
+        """Lets so many containers be made at the same time."""
+        if MLINFNSpawner._turns is None:
+            MLINFNSpawner._turns = asyncio.Semaphore(self.starting.at_once)
+        return MLINFNSpawner._turns
+
+    @default("prefix")
+    def _default_prefix(self):
+        return f"{self.instance}-lab"
+
+    @default("client_kwargs")
+    def _default_client_kwargs(self):
+        return {"num_pools": 40}
+
+    @default("start_timeout")
+    def _default_start_timeout(self):
+        return seconds_of(self.starting.pull_limit) + seconds_of(self.starting.ready_limit) + MARGIN_S
+
+    @default("http_timeout")
+    def _default_http_timeout(self):
+        return seconds_of(self.starting.ready_limit)
+
+    @default("options_form")
+    def _default_options_form(self):
+        return _draw
+
+    @default("options_from_form")
+    def _default_options_from_form(self):
+        return lambda formdata, spawner=None: options.from_form(formdata)
+
+    @default("apply_user_options")
+    def _default_apply_user_options(self):
+        return _check
+
+    @observe("remove")
+    def _keep_removing(self, change):
+        if not change.new:
+            raise OperatorError("MLINFNSpawner.remove must stay True: a kept container holds yesterday's choices.")
+
+    def options_from_query(self, query):
+        """Refuses: a link fills the form in and starts nothing."""
+        form.refuse_query(self.log)
+
+    def _object_name_default(self):
+        server = f"--{escape(self.name)}" if self.name else ""
+        return f"{self.prefix}-{escape(self.user.name)}{server}"
+
+    @property
+    def offer(self) -> Offer:
+        """What this member may pick, by their groups of now."""
+        return options.offer(self.profiles(), [group.name for group in self.user.groups])
+
+    def profiles(self) -> tuple:
+        """All profiles of the site; the spawner's own `image` where nothing is offered by name."""
+        listed = options.profile_list_of(self)
+        listed += options.host_profiles(self.host_images, self.local_images(), self) if self.host_images else []
+        if not listed:
+            listed = [{"display_name": "JupyterLab", "slug": "lab", "kubespawner_override": {"image": self.image}}]
+        return options.parse_profiles(listed)
+
+    def local_images(self) -> list[str]:
+        """References of the images that are on this machine."""
+        return [tag for image in self.client.images() for tag in image.get("RepoTags") or ()]
+
+    def choose(self) -> Choice:
+        """The member's choice with a full image reference. Raises UserError."""
+        choice = options.parse(self.user_options, self.offer)
+        image = with_tag(choice.image or self.image, self.version)
+        return Choice(choice.profile, choice.title, image, choice.memory, choice.cpus, choice.overrides, choice.words)
+
+    def person(self) -> Person:
+        """Who this lab is for; with a uid where the site keeps homes."""
+        if not self.root:
+            return Person(self.user.name, escape(self.user.name))
+        book = Path(self.root) / "hub" / "identity.sqlite"
+        return Identities(book, self.uids.first, self.uids.last).person(self.user.name)
+
+    async def start(self):
+        """Address and port of a lab that answers. Raises SpawnException in words for the member."""
+        self.watched = Watched()
+        with self._translated():
+            choice = self.choose()
+            await self._require_guard()
+            await self._fetch(choice)
+            self.watched.say(70, "Waiting for a turn to start")
+            async with self.turns:
+                plan = await self._plan(choice)
+                self.watched.say(75, f"Creating the container of {choice.title}")
+                await self._create(plan, choice)
+                self.watched.say(85, f"Starting {choice.title}")
+                await self._run(choice)
+            return await self._ready(choice)
+
+    async def _require_guard(self) -> None:
+        if self.guard_url and not await guard_is_well(self.guard_url):
+            keeper = f"the keeper ({self.contact})" if self.contact else "the keeper"
+            raise UserError(
+                "The firewall that keeps labs apart is not in place, so no lab is started now. "
+                f"Try again in a minute; if it stays so, tell {keeper}.",
+                reason="guard",
+            )
+
+    async def _fetch(self, choice: Choice) -> None:
+        async for progress in self.puller.fetch(choice.image, seconds_of(self.starting.pull_limit)):
+            self.watched.say(int(progress.percent * 0.7), progress.sentence(choice.image))
+
+    async def _plan(self, choice: Choice) -> ContainerPlan:
+        lab = Lab(self.instance, self.person(), self.name)
+        mounts = (await self._home(lab.person, choice),)
+        base = {
+            "environment": self.get_env(),
+            "command": await self._command(choice),
+            "port": self.port,
+            "network": self.network_name,
+            "create": self.extra_create_kwargs,
+            "host": self._site_host(),
+        }
+        return container.plan(lab, choice, mounts, base, self.limits)
+
+    def _site_host(self) -> dict[str, Any]:
+        host = dict(self.extra_host_config)
+        if refused := container.refused_keys(host):
+            raise OperatorError(f"extra_host_config may not hold {', '.join(refused)}: no lab gets these.")
+        if not self.use_internal_ip:
+            host["port_bindings"] = {self.port: (self.host_ip,)}
+        return host
+
+    async def _home(self, person: Person, choice: Choice) -> Mount:
+        if self.root:
+            make_home(Path(self.root), person)
+            return home(Path(self.root), person)
+        image = await self.docker("inspect_image", choice.image)
+        folder = image["Config"].get("WorkingDir") or "/home/jovyan"
+        return Mount(f"{self.prefix}-home-{person.safe_name}", folder, volume=True)
+
+    async def _command(self, choice: Choice) -> list[str]:
+        command = choice.overrides.get("cmd") or self.cmd
+        if not command:
+            image = await self.docker("inspect_image", choice.image)
+            # An image without a command gets JupyterHub's own, and a clear message if that is missing.
+            command = image["Config"]["Cmd"] or ["jupyterhub-singleuser"]
+        command = [command] if isinstance(command, str) else list(command)
+        return command + list(choice.overrides.get("args") or self.get_args())
+
+    async def _create(self, plan: ContainerPlan, choice: Choice) -> None:
+        if await self.get_object():
+            await self.remove_object()
+        host = self.client.create_host_config(**plan.host)
+        made = await self.docker("create_container", name=self.object_name, host_config=host, **plan.create)
+        self.object_id = made["Id"]
+        person = self.person()
+        if person.uid is not None:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self.executor, add_person, self.client, self.object_id, person)
+
+    async def _run(self, choice: Choice) -> None:
+        try:
+            await self.docker("start", self.object_id)
+        except APIError as error:
+            why = container.explain_exit({"Error": error.explanation}, "", choice.memory)
+            raise UserError(f"{choice.title} could not be started. {why}", reason="start") from error
+
+    async def _ready(self, choice: Choice) -> tuple[str, int]:
+        self.watched.say(90, f"Waiting for {choice.title} to answer")
+        address = await self.get_ip_and_port()
+        url = f"http://{address[0]}:{address[1]}{self.server.base_url}api"
+        limit_s = seconds_of(self.starting.ready_limit)
+        state = await until_ready(lambda: answers(url), lambda: self._state(), limit_s)
+        if state is not None:
+            log = await self.docker("logs", self.object_id, tail=15, stdout=True, stderr=True)
+            why = container.explain_exit(state, log.decode(errors="replace"), choice.memory)
+            await self.stop(now=True)
+            raise UserError(f"{choice.title} did not come up. {why}", reason="exited")
+        return address
+
+    async def _state(self) -> Mapping[str, Any]:
+        return (await self.docker("inspect_container", self.object_id))["State"]
+
+    @contextmanager
+    def _translated(self):
+        try:
+            yield
+        except UserError as error:
+            raise _spawn_exception(str(error), error.reason) from error
+        except OperatorError as error:
+            self.log.error("No lab for %s: %s", self.user.name, error)
+            raise _spawn_exception(NOT_SET_UP, "site") from error
+        except requests.ConnectionError as error:
+            self.log.error("The Docker Engine does not answer: %s", error)
+            raise _spawn_exception("Docker is not running on this machine. Tell the keeper.", "engine") from error
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Events of this start from its beginning, however late somebody looks."""
+        async for percent, message in self.watched.events():
+            yield {"progress": percent, "message": message}
+
+    async def stop(self, now=False):
+        """The container is gone; other members' calls to the Engine never wait for it."""
+        grace = 0 if now else seconds_of(self.starting.stop_grace)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self.stopping, self._stop_and_remove, self.object_id or self.object_name, grace)
+        self.clear_state()
+
+    def _stop_and_remove(self, container_id: str, grace_s: int) -> None:
+        try:
+            self.client.stop(container_id, timeout=grace_s)
+            self.client.remove_container(container_id, v=True, force=True)
+        except NotFound:
+            pass
+        except APIError as error:
+            if error.status_code != 409:  # 409: somebody else is removing it already
+                raise
+
+    async def get_object(self):
+        """The inspected container or None. Unlike the base class, an Engine that is unwell is not "gone"."""
+        try:
+            found = await self.docker("inspect_container", self.object_id or self.object_name)
+        except NotFound:
+            self.object_id = ""
+            return None
+        self.object_id = found["Id"]
+        return found
+
+    async def poll(self):
+        """None while the lab runs. An Engine that does not answer proves nothing about the lab: still None."""
+        try:
+            return await super().poll()
+        except BROKEN_ENGINE as error:
+            self.log.warning("The Docker Engine did not say how %s is: %s", self._log_name, error)
+            return None
+
+
+def _spawn_exception(message: str, reason: str) -> SpawnException:
+    error = SpawnException(message, reason=reason)
+    # JupyterHub's failure page and form read only this attribute.
+    error.jupyterhub_message = message
+    return error
+
+
+async def _draw(spawner: MLINFNSpawner) -> str:
+    return form.render(spawner.offer, spawner.user_options, form.linked(spawner.handler), spawner.contact)
+
+
+def _check(spawner: MLINFNSpawner, user_options: Mapping[str, Any]) -> None:
+    """Refuses what is not offered before anything begins; `start` parses again and keeps the result."""
+    try:
+        options.parse(user_options, spawner.offer)
+    except UserError as error:
+        raise _spawn_exception(str(error), error.reason) from error
