@@ -23,8 +23,8 @@ def idle_limit_s(settings: Settings, options: Mapping[str, Any]) -> int:
 
 def shortest_s(settings: Settings) -> int:
     """The shortest idle time that any lab has."""
-    times = [settings.culling.idle, *settings.culling.memory_idle.values(), *(i.idle for i in settings.images if i.idle)]
-    return min(map(seconds_of, times))
+    by_image = [image.idle for image in settings.images if image.idle]
+    return min(map(seconds_of, [settings.culling.idle, *settings.culling.memory_idle.values(), *by_image]))
 
 
 async def is_busy(hub_api: str, token: str, server: Mapping[str, Any]) -> bool:

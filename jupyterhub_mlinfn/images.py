@@ -84,6 +84,7 @@ class _Pull:
         self.task: asyncio.Task | None = None
 
     def advance(self, progress: Progress) -> None:
+        """Notes how far it is, and wakes those who watch."""
         if progress != self.progress:
             self.progress = progress
             self.changed.set()

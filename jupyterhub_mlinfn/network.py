@@ -47,4 +47,5 @@ def _make(client: APIClient, settings: Settings) -> None:
             name(settings), driver="bridge", options=bridge, ipam=IPAMConfig(pool_configs=[pool]), check_duplicate=True
         )
     except APIError as error:
-        raise OperatorError(f"The labs' network cannot be made: {error.explanation}. See network.labs_subnet.") from error
+        why = f"The labs' network cannot be made, see network.labs_subnet: {error.explanation}"
+        raise OperatorError(why) from error

@@ -24,7 +24,10 @@ def unclaimed(containers: Iterable[Mapping[str, Any]], claimed: frozenset[str]) 
 
 
 async def reconcile(client: APIClient, instance: str, claims: Claims) -> tuple[str, ...]:
-    """Ids of the containers that were removed. The list is taken before the claims: who is made between is in neither."""
+    """Ids of the containers that were removed.
+
+    The list is taken before the claims, so that a lab that is made in between is not mistaken for a lost one.
+    """
     label = f"{LABELS}instance={instance}"
     containers = await asyncio.to_thread(client.containers, all=True, filters={"label": label})
     lost = unclaimed(containers, claims())

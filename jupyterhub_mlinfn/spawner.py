@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
-from docker.errors import APIError, NotFound
-from docker.utils import kwargs_from_env
-from dockerspawner import DockerSpawner
+from docker.errors import APIError
 from jupyterhub.spawner import SpawnException
-from traitlets import Bool, Unicode, default, observe
+from traitlets import Unicode, default
 
 from . import container, form, options
 from .container import ContainerPlan, Lab
+from .engine import EngineSpawner
 from .errors import OperatorError, UserError
 from .identity import Identities, Person, escape
-from .images import Images, with_tag
+from .images import with_tag
 from .options import Choice, Offer
 from .passwd import add_person
 from .ready import Watched, answers, guard_is_well, until_ready
@@ -28,13 +26,12 @@ from .settings import Settings, seconds_of
 from .traits import ModelTrait
 from .volumes import Mount, home, make_home
 
-BROKEN_ENGINE = (APIError, requests.RequestException)
 NOT_SET_UP = "This service is not set up rightly, so no lab can start. The keeper finds the reason in the hub's log."
 MARGIN_S = 60
 """What a start may take beyond fetching and answering: creating the container when the disk is slow."""
 
 
-class MLINFNSpawner(DockerSpawner):
+class MLINFNSpawner(EngineSpawner):
     """Starts each member's lab in a container of their own, from a list of images, within limits, as their own uid.
 
     Works alone in any JupyterHub 6 (`c.JupyterHub.spawner_class = "mlinfn"`). Without `root` labs run as their image's
@@ -50,54 +47,15 @@ class MLINFNSpawner(DockerSpawner):
     host_images = ModelTrait("host_images")
     unlisted_images = ModelTrait("unlisted_images")
     sizes = ModelTrait("sizes")
-    starting = ModelTrait("starting")
     limits = ModelTrait("limits")
     uids = ModelTrait("uids")
     guard_url = Unicode("", config=True, help="Where the guard says whether the firewall is in place. Empty: no guard.")
-    remove = Bool(True, help="Always true: a kept container would come back with yesterday's image.")
 
     watched = Watched()
-    _executor = None
-    _stopping = None
-    _puller = None
-    _turns = None
-
-    # What is one per process, built at first use: configuration would copy it for each spawner.
-    @property
-    def executor(self) -> ThreadPoolExecutor:
-        """Threads for the short calls to the Engine."""
-        if MLINFNSpawner._executor is None:
-            MLINFNSpawner._executor = ThreadPoolExecutor(16, thread_name_prefix="docker")
-        return MLINFNSpawner._executor
-
-    @property
-    def stopping(self) -> ThreadPoolExecutor:
-        """Threads of their own for stops: a lab that ignores SIGTERM holds one for its whole grace."""
-        if MLINFNSpawner._stopping is None:
-            MLINFNSpawner._stopping = ThreadPoolExecutor(16, thread_name_prefix="stop")
-        return MLINFNSpawner._stopping
-
-    @property
-    def puller(self) -> Images:
-        """The one that fetches images for everybody."""
-        if MLINFNSpawner._puller is None:
-            MLINFNSpawner._puller = Images(version="auto", **kwargs_from_env())
-        return MLINFNSpawner._puller
-
-    @property
-    def turns(self) -> asyncio.Semaphore:
-        """Lets so many containers be made at the same time."""
-        if MLINFNSpawner._turns is None:
-            MLINFNSpawner._turns = asyncio.Semaphore(self.starting.at_once)
-        return MLINFNSpawner._turns
 
     @default("prefix")
     def _default_prefix(self):
         return f"{self.instance}-lab"
-
-    @default("client_kwargs")
-    def _default_client_kwargs(self):
-        return {"num_pools": 40}
 
     @default("start_timeout")
     def _default_start_timeout(self):
@@ -118,11 +76,6 @@ class MLINFNSpawner(DockerSpawner):
     @default("apply_user_options")
     def _default_apply_user_options(self):
         return _check
-
-    @observe("remove")
-    def _keep_removing(self, change):
-        if not change.new:
-            raise OperatorError("MLINFNSpawner.remove must stay True: a kept container holds yesterday's choices.")
 
     def options_from_query(self, query):
         """Refuses: a link fills the form in and starts nothing."""
@@ -280,42 +233,6 @@ class MLINFNSpawner(DockerSpawner):
         """Events of this start from its beginning, however late somebody looks."""
         async for percent, message in self.watched.events():
             yield {"progress": percent, "message": message}
-
-    async def stop(self, now=False):
-        """The container is gone; other members' calls to the Engine never wait for it."""
-        grace = 0 if now else seconds_of(self.starting.stop_grace)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self.stopping, self._stop_and_remove, self.object_id or self.object_name, grace)
-        self.clear_state()
-
-    def _stop_and_remove(self, container_id: str, grace_s: int) -> None:
-        try:
-            self.client.stop(container_id, timeout=grace_s)
-            self.client.remove_container(container_id, v=True, force=True)
-        except NotFound:
-            pass
-        except APIError as error:
-            if error.status_code != 409:  # 409: somebody else is removing it already
-                raise
-
-    async def get_object(self):
-        """The inspected container or None. Unlike the base class, an Engine that is unwell is not "gone"."""
-        try:
-            found = await self.docker("inspect_container", self.object_id or self.object_name)
-        except NotFound:
-            self.object_id = ""
-            return None
-        self.object_id = found["Id"]
-        return found
-
-    async def poll(self):
-        """None while the lab runs. An Engine that does not answer proves nothing about the lab: still None."""
-        try:
-            return await super().poll()
-        except BROKEN_ENGINE as error:
-            self.log.warning("The Docker Engine did not say how %s is: %s", self._log_name, error)
-            return None
-
 
 def _spawn_exception(message: str, reason: str) -> SpawnException:
     error = SpawnException(message, reason=reason)

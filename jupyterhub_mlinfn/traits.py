@@ -24,6 +24,7 @@ class ModelTrait(TraitType):
         self.tag(config=True)
 
     def validate(self, owner: Any, value: Any) -> Any:
+        """The value as models. Raises TraitError naming each problem."""
         if isinstance(value, BaseModel):
             return value
         try:

@@ -1,0 +1,104 @@
+"""DockerSpawner made fit for many people at once: threads, stops that hold nobody up, polls that do not panic."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
+from docker.errors import APIError, NotFound
+from docker.utils import kwargs_from_env
+from dockerspawner import DockerSpawner
+from traitlets import Bool, default, observe
+
+from .errors import OperatorError
+from .images import Images
+from .settings import seconds_of
+from .traits import ModelTrait
+
+BROKEN_ENGINE = (APIError, requests.RequestException)
+
+
+class EngineSpawner(DockerSpawner):
+    """How labs are stopped, found and asked after, and what all of them share."""
+
+    starting = ModelTrait("starting")
+    remove = Bool(True, help="Always true: a kept container would come back with yesterday's image.")
+
+    _executor = None
+    _stopping = None
+    _puller = None
+    _turns = None
+
+    # What is one per process, built at first use: configuration would copy it for each spawner.
+    @property
+    def executor(self) -> ThreadPoolExecutor:
+        """Threads for the short calls to the Engine."""
+        if EngineSpawner._executor is None:
+            EngineSpawner._executor = ThreadPoolExecutor(16, thread_name_prefix="docker")
+        return EngineSpawner._executor
+
+    @property
+    def stopping(self) -> ThreadPoolExecutor:
+        """Threads of their own for stops: a lab that ignores SIGTERM holds one for its whole grace."""
+        if EngineSpawner._stopping is None:
+            EngineSpawner._stopping = ThreadPoolExecutor(16, thread_name_prefix="stop")
+        return EngineSpawner._stopping
+
+    @property
+    def puller(self) -> Images:
+        """The one that fetches images for everybody."""
+        if EngineSpawner._puller is None:
+            EngineSpawner._puller = Images(version="auto", **kwargs_from_env())
+        return EngineSpawner._puller
+
+    @property
+    def turns(self) -> asyncio.Semaphore:
+        """Lets so many containers be made at the same time."""
+        if EngineSpawner._turns is None:
+            EngineSpawner._turns = asyncio.Semaphore(self.starting.at_once)
+        return EngineSpawner._turns
+
+    @default("client_kwargs")
+    def _default_client_kwargs(self):
+        return {"num_pools": 40}
+
+    @observe("remove")
+    def _keep_removing(self, change):
+        if not change.new:
+            raise OperatorError("remove must stay True: a kept container holds yesterday's choices.")
+
+    async def stop(self, now=False):
+        """The container is gone; other members' calls to the Engine never wait for it."""
+        grace = 0 if now else seconds_of(self.starting.stop_grace)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self.stopping, self._stop_and_remove, self.object_id or self.object_name, grace)
+        self.clear_state()
+
+    def _stop_and_remove(self, container_id: str, grace_s: int) -> None:
+        try:
+            self.client.stop(container_id, timeout=grace_s)
+            self.client.remove_container(container_id, v=True, force=True)
+        except NotFound:
+            pass
+        except APIError as error:
+            if error.status_code != 409:  # 409: somebody else is removing it already
+                raise
+
+    async def get_object(self):
+        """The inspected container or None. Unlike the base class, an Engine that is unwell is not "gone"."""
+        try:
+            found = await self.docker("inspect_container", self.object_id or self.object_name)
+        except NotFound:
+            self.object_id = ""
+            return None
+        self.object_id = found["Id"]
+        return found
+
+    async def poll(self):
+        """None while the lab runs. An Engine that does not answer proves nothing about the lab: still None."""
+        try:
+            return await super().poll()
+        except BROKEN_ENGINE as error:
+            self.log.warning("The Docker Engine did not say how %s is: %s", self._log_name, error)
+            return None
