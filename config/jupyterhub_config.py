@@ -6,13 +6,13 @@ from pathlib import Path
 
 from jupyterhub_mlinfn import hub
 from jupyterhub_mlinfn.errors import OperatorError
-from jupyterhub_mlinfn.settings import load
+from jupyterhub_mlinfn.settings import config_path, load
 
 c = get_config()  # noqa: F821 - traitlets provides it
 try:
     settings = load(environ=dict(os.environ))
     hub.prepare(settings)
-    hub.configure(c, settings, Path(__file__).parent / "culler_config.py")
+    hub.configure(c, settings, Path(__file__).parent / "culler_config.py", config_path(os.environ))
 except OperatorError as error:
     sys.exit(f"The hub does not start.\n{error}")
 hub.watch(settings)

@@ -143,21 +143,20 @@ HINTS = (
 
 
 def explain_exit(state: Mapping[str, Any], log: str, memory: int | None) -> str:
-    """Why a container ended while starting: its exit code, a hint for the usual causes, and its last log lines.
+    """Why a container ended while starting: exit code, a hint for the usual causes, a blank line, its last log lines.
 
     `state` is the `State` of an inspected container, or {"Error": text} for one that the Engine could not start.
     """
     error = state.get("Error") or ""
     head = f"It ended with exit code {state['ExitCode']}." if state.get("ExitCode") is not None else "It did not start."
-    return "\n".join(part for part in (head, error, _hint(state, f"{error}\n{log}", memory), _quoted(log)) if part)
+    said = " ".join(part for part in (head, error, _hint(state, f"{error}\n{log}", memory)) if part)
+    return f"{said}\n\n{log.strip()}" if log.strip() else said
 
 
 def _hint(state: Mapping[str, Any], text: str, memory: int | None) -> str:
     if state.get("OOMKilled") or (state.get("ExitCode") == 137 and not text.strip()):
         size = f" {memory / bytes_of('1G'):g}G" if memory else ""
         return f"It needed more than the{size} of memory that it was given. Choose a larger size."
+    if state.get("ExitCode") == 0:
+        return "The image's own command ended at once instead of serving: it does not run `jupyterhub-singleuser`."
     return next((hint for sign, hint in HINTS if sign in text), "")
-
-
-def _quoted(log: str) -> str:
-    return f"Its last lines:\n{log.strip()}" if log.strip() else ""

@@ -28,7 +28,7 @@ def shortest_s(settings: Settings) -> int:
 
 
 async def is_busy(hub_api: str, token: str, server: Mapping[str, Any]) -> bool:
-    """Whether a kernel of this lab computes now. A lab that does not answer counts as busy: it is not ours to judge."""
+    """Whether a kernel of this lab computes now. A lab that does not answer shows no work, so it counts as idle."""
     url = server.get("full_url") or f"{hub_api.removesuffix('/hub/api')}{server['url']}"
     try:
         answer = await AsyncHTTPClient().fetch(

@@ -20,14 +20,17 @@ from .settings import Settings
 CULLER_SCOPES = ["list:users", "read:users:activity", "read:servers", "delete:servers", "access:servers"]
 
 
-def configure(c: Any, settings: Settings, culler_config: Path) -> None:
-    """Sets every trait that the settings decide. `culler_config` is the file that the idle culler is started with."""
+def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) -> None:
+    """Sets every trait that the settings decide.
+
+    The idle culler is a process of its own: it is started with `culler_config` and reads `site_file`, the mlinfn.yaml.
+    """
     _hub(c, settings)
     _proxy(c, settings)
     _pages(c, settings)
     _spawner(c, settings)
     _login(c, settings)
-    _culler(c, culler_config)
+    _culler(c, culler_config, site_file)
 
 
 def public_url(settings: Settings) -> str:
@@ -48,7 +51,7 @@ def _hub(c: Any, settings: Settings) -> None:
     # Starts wait their turn in the spawner; a limit here would turn people away.
     c.JupyterHub.concurrent_spawn_limit = 0
     # Long enough for a refusal to come back at once, short enough that a start shows its progress.
-    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0.3}
+    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0.3, "slow_stop_timeout": 1}
     # A proxy that was recreated gets its routes back at this pace.
     c.JupyterHub.last_activity_interval = 2
 
@@ -95,9 +98,11 @@ def _login(c: Any, settings: Settings) -> None:
     c.LocalAuthenticator.passwords = f"{settings.root}/hub/passwords.json"
 
 
-def _culler(c: Any, config: Path) -> None:
+def _culler(c: Any, config: Path, site_file: Path) -> None:
     command = [sys.executable, "-m", "jupyterhub_idle_culler", f"--config={config}"]
-    c.JupyterHub.services = [{"name": "culler", "command": command}]
+    # Without the second variable a culler that cannot read its settings would go on with its own, much shorter ones.
+    place = {"MLINFN_CONFIG": str(site_file), "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1"}
+    c.JupyterHub.services = [{"name": "culler", "command": command, "environment": place}]
     c.JupyterHub.load_roles = [{"name": "culler", "scopes": CULLER_SCOPES, "services": ["culler"]}]
 
 
