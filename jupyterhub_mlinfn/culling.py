@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
@@ -27,34 +28,42 @@ def shortest_s(settings: Settings) -> int:
     return min(map(seconds_of, [settings.culling.idle, *settings.culling.memory_idle.values(), *by_image]))
 
 
-async def is_busy(hub_api: str, token: str, server: Mapping[str, Any]) -> bool:
-    """Whether a kernel of this lab computes now. A lab that does not answer shows no work, so it counts as idle."""
-    url = server.get("full_url") or f"{hub_api.removesuffix('/hub/api')}{server['url']}"
+async def is_busy(server: Mapping[str, Any], port: int, token: str) -> bool:
+    """Whether a kernel of this lab computes now. A lab that does not answer shows no work, so it counts as idle.
+
+    Asked through the proxy on loopback: only browsers know what NAME.localhost is.
+    """
+    place = urlsplit(server.get("full_url") or server["url"])
+    headers = {"Authorization": f"token {token}", **({"Host": place.netloc} if place.netloc else {})}
+    url = f"http://127.0.0.1:{port}{place.path.rstrip('/')}/api/kernels"
     try:
-        answer = await AsyncHTTPClient().fetch(
-            f"{url.rstrip('/')}/api/kernels", headers={"Authorization": f"token {token}"}, request_timeout=10
-        )
+        answer = await AsyncHTTPClient().fetch(url, headers=headers, request_timeout=10)
     except (HTTPClientError, OSError):
         return False
     return any(kernel["execution_state"] == "busy" for kernel in json.loads(answer.body))
 
 
-def arbiter(settings: Settings, hub_api: str, token: str):
+def arbiter(settings: Settings, token: str):
     """The culler's hook: True for a lab that may be stopped for idleness."""
 
     async def may_stop(inactive: timedelta | None, inactive_limit: int, server: Mapping[str, Any], **_: Any) -> bool:
         if inactive is None or inactive.total_seconds() < idle_limit_s(settings, server.get("user_options") or {}):
             return False
-        return settings.culling.stop_busy or not await is_busy(hub_api, token, server)
+        return settings.culling.stop_busy or not await is_busy(server, settings.port, token)
 
     return may_stop
+
+
+def between_looks_s(settings: Settings) -> int:
+    """Seconds from one look at all labs to the next: half the shortest limit, within 5 s and 5 minutes."""
+    oldest = seconds_of(settings.culling.max_age) if settings.culling.max_age else 600
+    return max(5, min(shortest_s(settings) // 2, oldest // 2, 300))
 
 
 def configure(c: Any, environ: Mapping[str, str] = os.environ) -> None:
     """Sets the culler's traits from mlinfn.yaml."""
     settings = load(Path(environ["MLINFN_CONFIG"]), dict(environ))
-    hub_api, token = environ["JUPYTERHUB_API_URL"], environ["JUPYTERHUB_API_TOKEN"]
     c.IdleCuller.timeout = seconds_of(settings.culling.idle)
     c.IdleCuller.max_age = seconds_of(settings.culling.max_age) if settings.culling.max_age else 0
-    c.IdleCuller.cull_every = max(5, min(shortest_s(settings) // 2, 300))
-    c.IdleCuller.cull_arbiter_hook = arbiter(settings, hub_api, token)
+    c.IdleCuller.cull_every = between_looks_s(settings)
+    c.IdleCuller.cull_arbiter_hook = arbiter(settings, environ["JUPYTERHUB_API_TOKEN"])

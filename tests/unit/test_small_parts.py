@@ -1,0 +1,61 @@
+"""Reconciling, culling and homes, without a hub or an engine."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from jupyterhub_mlinfn import culling, reconcile, volumes
+from jupyterhub_mlinfn.errors import OperatorError
+from jupyterhub_mlinfn.identity import Person
+from jupyterhub_mlinfn.settings import Settings
+
+
+def test_who_nobody_claims_is_named():
+    containers = [{"Id": "1", "Names": ["/a"]}, {"Id": "2", "Names": ["/b"]}]
+    assert reconcile.unclaimed(containers, frozenset({"a"})) == ("2",)
+    assert reconcile.unclaimed(containers, frozenset({"a", "b"})) == ()
+
+
+SETTINGS = Settings(
+    images=[{"slug": "quick", "title": "Q", "image": "q", "idle": "10m"}],
+    sizes={"memory": ["2G", "32G"]},
+    culling={"idle": "2h", "memory_idle": {"32G": "30m"}, "max_age": "1d"},
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [({"profile": "quick", "memory": "32G"}, 600), ({"profile": "other", "memory": "32G"}, 1800), ({}, 7200)],
+    ids=["image", "memory", "all"],
+)
+def test_idle_time_is_the_images_then_the_sizes_then_everyones(options, limit):
+    assert culling.idle_limit_s(SETTINGS, options) == limit
+
+
+def test_looks_come_often_enough_for_the_shortest_limit():
+    assert culling.between_looks_s(SETTINGS) == 300
+    assert culling.between_looks_s(Settings(culling={"idle": "20s"})) == 10
+
+
+def test_a_home_is_its_persons_alone_and_made_once(tmp_path):
+    (tmp_path / "users").mkdir()
+    me = Person("me", "me", os.geteuid())
+    for _ in range(2):
+        volumes.make_home(tmp_path, me)
+    assert (tmp_path / "users/me").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_planted_link_is_not_followed(tmp_path):
+    (tmp_path / "users").mkdir()
+    (tmp_path / "users/me").symlink_to("/etc")
+    with pytest.raises(OperatorError, match="cannot be made"):
+        volumes.make_home(tmp_path, Person("me", "me", os.geteuid()))
+
+
+def test_a_home_of_somebody_else_is_left_alone(tmp_path):
+    (tmp_path / "users/me").mkdir(parents=True)
+    (tmp_path / "users/me/file").touch()
+    with pytest.raises(OperatorError, match="belongs to uid"):
+        volumes.make_home(tmp_path, Person("me", "me", os.geteuid() + 1))
