@@ -96,7 +96,13 @@ class EngineSpawner(DockerSpawner):
         return found
 
     async def poll(self):
-        """None while the lab runs. An Engine that does not answer proves nothing about the lab: still None."""
+        """None while the lab runs. An Engine that does not answer proves nothing about the lab: still None.
+
+        A lab without an id was being started when the hub was killed: nobody knows its address, so it counts as gone
+        and the reconciler removes its container.
+        """
+        if not self.object_id:
+            return 0
         try:
             return await super().poll()
         except BROKEN_ENGINE as error:

@@ -54,9 +54,11 @@ def run_a_cell(page: Page, code: str) -> str:
     """What a cell of a new notebook printed."""
     page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
     cell = page.locator(".jp-Notebook .jp-CodeCell .cm-content").first
-    cell.click()
-    page.keyboard.insert_text(code)
-    page.keyboard.press("Shift+Enter")
+    # JupyterLab moves the focus until the kernel is there: what is typed before may be lost.
+    expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first).to_be_visible(timeout=60_000)
+    cell.fill(code)
+    expect(cell).to_contain_text(code.split("\n")[-1])
+    cell.press("Shift+Enter")
     output = page.locator(".jp-Notebook .jp-OutputArea-output").first
     expect(output).to_be_visible(timeout=60_000)
     return output.inner_text().strip()

@@ -42,7 +42,7 @@ def boris(stack: stacks.Stack) -> Member:
 
 
 def _member(stack: stacks.Stack, name: str) -> Member:
-    stack.api.add_user(name)
+    stack.add_user(name)
     return Member(stack.api.start(name, memory="512M", cpus="1"))
 
 

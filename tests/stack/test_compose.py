@@ -23,7 +23,7 @@ CELL = "import time\nfor word in range(30):\n    time.sleep(0.1)\n    print(word
 @pytest.fixture(scope="module")
 def lab(stack):
     """Anna's lab, running through everything that happens to the services."""
-    stack.api.add_user("anna")
+    stack.add_user("anna")
     return stack.api.start("anna")
 
 
@@ -142,7 +142,7 @@ def test_rules_that_something_removed_are_put_back(stack):
 
 
 def test_no_lab_starts_while_the_guard_is_away_and_the_member_is_told(stack):
-    stack.api.add_user("boris")
+    stack.add_user("boris")
     stack.compose("stop", "guard")
     with pytest.raises(Failed) as told:
         stack.api.start("boris")

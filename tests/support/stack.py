@@ -17,6 +17,7 @@ import requests
 from docker.models.containers import Container
 from ruamel.yaml import YAML
 
+from jupyterhub_mlinfn import passwords
 from jupyterhub_mlinfn.cli import ground
 from jupyterhub_mlinfn.cli.site import Site
 from support.client import API
@@ -60,6 +61,12 @@ class Stack:
     def write_settings(self) -> None:
         """Put mlinfn.yaml in place."""
         YAML().dump(self.settings, self.config)
+
+    def add_user(self, name: str) -> None:
+        """A person who may log in, known to the hub."""
+        person = passwords.Person(passwords.hashed(passwords.generated()), False, ())
+        passwords.change(self.root / "hub/passwords.json", lambda people: passwords.added(people, name, person))
+        self.api.add_user(name)
 
     def prepare(self) -> None:
         """What `mlinfn prepare` makes; its line for /etc/fstab goes to a file of the test's."""
