@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Ratios of our starts to stock DockerSpawner's, measured in one run on one engine, with the phases of a start of ours.
 
 `.venv/bin/python benchmarks/spawn.py --help` says what can be chosen. The engine, the images and the programs that
