@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from .images import with_tag
 from .options import Choice, Offer
 from .passwd import add_person
 from .ready import Watched, answers, guard_is_well, until_ready
-from .settings import Settings, seconds_of
+from .settings import Settings, bytes_of, seconds_of
 from .traits import ModelTrait
 from .volumes import Mount, home, make_home
 
@@ -103,10 +104,15 @@ class MLINFNSpawner(EngineSpawner):
         return [tag for image in self.client.images() for tag in image.get("RepoTags") or ()]
 
     def choose(self) -> Choice:
-        """The member's choice with a full image reference. Raises UserError."""
+        """The member's choice with a full image reference and limits. Raises UserError.
+
+        A pasted profile may leave the limits out; no lab runs without: then it is the first of the site's `sizes`.
+        """
         choice = options.parse(self.user_options, self.offer)
+        memory = choice.memory or self.mem_limit or bytes_of(self.sizes.memory[0])
+        cpus = choice.cpus or self.cpu_limit or float(self.sizes.cpus[0])
         image = with_tag(choice.image or self.image, self.version)
-        return Choice(choice.profile, choice.title, image, choice.memory, choice.cpus, choice.overrides, choice.words)
+        return replace(choice, image=image, memory=memory, cpus=cpus)
 
     def person(self) -> Person:
         """Who this lab is for; with a uid where the site keeps homes."""
