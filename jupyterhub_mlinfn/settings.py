@@ -258,8 +258,9 @@ class Settings(Model):
             yield ("root",), f"this is {self.root}, but it has to be {ROOT}."
         if self.subdomains and self.host.rpartition(".")[2].isdigit():
             yield ("host",), f"{self.host} is an address, which has no subdomains. Write a name or `subdomains: false`."
-        yield from self._image_clashes()
-        yield from self._idle_clashes()
+        if "-lab-" in f"{self.instance}-":  # a-lab's bob and a's lab-bob would have containers of one name
+            yield ("instance",), "`-lab` separates instance and member in names of containers. Choose another name."
+        yield from (*self._image_clashes(), *self._idle_clashes())
 
     def _image_clashes(self) -> Clashes:
         slugs = [image.slug for image in self.images]

@@ -59,3 +59,8 @@ def test_a_home_of_somebody_else_is_left_alone(tmp_path):
     (tmp_path / "users/me/file").touch()
     with pytest.raises(OperatorError, match="belongs to uid"):
         volumes.make_home(tmp_path, Person("me", "me", os.geteuid() + 1))
+
+
+def test_instances_cannot_share_names_of_containers():
+    with pytest.raises(ValueError, match="-lab"):
+        Settings(instance="a-lab")
