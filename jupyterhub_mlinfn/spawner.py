@@ -189,8 +189,7 @@ class MLINFNSpawner(EngineSpawner):
         return command + list(choice.overrides.get("args") or self.get_args())
 
     async def _create(self, plan: ContainerPlan, choice: Choice) -> None:
-        if await self.get_object():
-            await self.remove_object()
+        await self._make_room()
         host = self.client.create_host_config(**plan.host)
         made = await self.docker("create_container", name=self.object_name, host_config=host, **plan.create)
         self.object_id = made["Id"]
@@ -198,6 +197,15 @@ class MLINFNSpawner(EngineSpawner):
         if person.uid is not None:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self.executor, add_person, self.client, self.object_id, person)
+
+    async def _make_room(self) -> None:
+        """A container that a failed stop left behind is gone. One that is not ours is left alone."""
+        found = await self.get_object()
+        if not found:
+            return
+        if (found["Config"]["Labels"] or {}).get(f"{container.LABELS}instance") != self.instance:
+            raise OperatorError(f"A container that is not ours has the name {self.object_name}. Rename or remove it.")
+        await self.docker("remove_container", self.object_id, v=True, force=True)
 
     async def _run(self, choice: Choice) -> None:
         try:
