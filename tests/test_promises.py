@@ -143,7 +143,7 @@ def _says_enough(node: ast.AST) -> bool:
 def test_nothing_of_this_machine_is_in_a_file():
     """Archives, indexes and registries come from the machine's configuration, paths from the settings."""
     forbidden = "|".join(map(re.escape, sorted(_hosts_of_this_machine()))) or "(?!)"
-    places = {CHECKOUT, Path(sys.base_prefix)} - {Path("/usr"), Path("/opt/mlinfn")}  # these two are the documented ones
+    places = {CHECKOUT, Path(sys.base_prefix)} - {Path("/usr"), Path("/opt/mlinfn")}  # documented ones
     paths = "|".join(re.escape(f"{place}/") for place in sorted(places)) or "(?!)"
     pattern = re.compile(f"{forbidden}|{paths}")
     here = Path(__file__)
