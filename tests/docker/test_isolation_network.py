@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
+from dataclasses import asdict
 
 import pytest
 from support import city
@@ -15,7 +16,7 @@ from support.hub import FOOTER
 from support.machine import Machine
 from support.wait import until
 
-from jupyterhub_mlinfn import __version__
+from jupyterhub_mlinfn import __version__, passwords
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
@@ -39,6 +40,7 @@ def town(machine: Machine) -> Machine:
     machine.run(f"cat >/opt/mlinfn/config/jupyterhub_config.d/90-tests.py <<'END'\n{extra}\nEND")
     prepare(machine)
     machine.run("cd /opt/mlinfn/compose && docker compose up --detach --wait", timeout_s=180)
+    let_in(machine, "anna")
     start_lab(machine, "anna", token)
     city.serve(machine)
     return machine
@@ -54,6 +56,13 @@ def prepare(machine: Machine) -> None:
     image = f"mlinfn/hub:{__version__}"
     machine.run(f"docker run --rm --privileged {folders} {image} python3 -c {shlex.quote(program)}")
     machine.run("cp /srv/mlinfn/compose.env /opt/mlinfn/compose/.env")
+
+
+def let_in(machine: Machine, name: str) -> None:
+    """The person may log in; the hub starts nothing for others."""
+    person = passwords.Person(passwords.hashed(passwords.generated()), False, ())
+    book = "/srv/mlinfn/hub/passwords.json"
+    machine.run(f"cat >{book} <<'END'\n{json.dumps({name: asdict(person)})}\nEND\nchmod 600 {book}")
 
 
 def start_lab(machine: Machine, name: str, token: str) -> None:
