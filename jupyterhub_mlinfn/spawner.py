@@ -130,9 +130,10 @@ class MLINFNSpawner(EngineSpawner):
             await self._fetch(choice)
             self.watched.say(70, "Waiting for a turn to start")
             async with self.turns:
-                plan = await self._plan(choice)
+                person = self.person()
+                plan = await self._plan(choice, person)
                 self.watched.say(75, f"Creating the container of {choice.title}")
-                await self._create(plan, choice)
+                await self._create(plan, person)
                 self.watched.say(85, f"Starting {choice.title}")
                 await self._run(choice)
             return await self._ready(choice)
@@ -150,9 +151,9 @@ class MLINFNSpawner(EngineSpawner):
         async for progress in self.puller.fetch(choice.image, seconds_of(self.starting.pull_limit)):
             self.watched.say(int(progress.percent * 0.7), progress.sentence(choice.image))
 
-    async def _plan(self, choice: Choice) -> ContainerPlan:
-        lab = Lab(self.instance, self.person(), self.name)
-        mounts = (await self._home(lab.person, choice),)
+    async def _plan(self, choice: Choice, person: Person) -> ContainerPlan:
+        lab = Lab(self.instance, person, self.name)
+        mounts = (await self._home(person, choice),)
         base = {
             "environment": self.get_env(),
             "command": await self._command(choice),
@@ -188,12 +189,11 @@ class MLINFNSpawner(EngineSpawner):
         command = [command] if isinstance(command, str) else list(command)
         return command + list(choice.overrides.get("args") or self.get_args())
 
-    async def _create(self, plan: ContainerPlan, choice: Choice) -> None:
+    async def _create(self, plan: ContainerPlan, person: Person) -> None:
         await self._make_room()
         host = self.client.create_host_config(**plan.host)
         made = await self.docker("create_container", name=self.object_name, host_config=host, **plan.create)
         self.object_id = made["Id"]
-        person = self.person()
         if person.uid is not None:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self.executor, add_person, self.client, self.object_id, person)
@@ -219,7 +219,7 @@ class MLINFNSpawner(EngineSpawner):
         address = await self.get_ip_and_port()
         url = f"http://{address[0]}:{address[1]}{self.server.base_url}api"
         limit_s = seconds_of(self.starting.ready_limit)
-        state = await until_ready(lambda: answers(url), lambda: self._state(), limit_s)
+        state = await until_ready(lambda: answers(url), self._state, limit_s)
         if state is not None:
             log = await self.docker("logs", self.object_id, tail=15, stdout=True, stderr=True)
             why = container.explain_exit(state, log.decode(errors="replace"), choice.memory)
@@ -247,6 +247,7 @@ class MLINFNSpawner(EngineSpawner):
         """Events of this start from its beginning, however late somebody looks."""
         async for percent, message in self.watched.events():
             yield {"progress": percent, "message": message}
+
 
 def _spawn_exception(message: str, reason: str) -> SpawnException:
     error = SpawnException(message, reason=reason)
