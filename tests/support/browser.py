@@ -22,9 +22,12 @@ SHOTS = CACHE / "shots"
 FOR_DOCS = CHECKOUT / "docs/screenshots"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One Chromium for all tests; each page has its own cookies."""
+    """One Chromium for a module's tests; each page has its own cookies.
+
+    Playwright's event loop runs for as long as it is open, and a coroutine test after it would find a loop running.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield browser
