@@ -1,14 +1,17 @@
-"""Who somebody is on this machine: user name -> safe name and uid, handed out once and kept in hub/identity.sqlite."""
+"""Who somebody is on this machine, kept in hub/identity.sqlite: user name -> safe name and uid, handed out once; and
+user name -> subject, the person at the identity service who had the name first."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import OperatorError
+from .errors import OperatorError, UserError
 
 LONGEST = 63
 """Longest label in a host name (RFC 1035, 2.3.4); folders, containers and passwd entries allow more."""
@@ -64,13 +67,10 @@ class Identities:
         return Person(name, escape(name), self._uid(name))
 
     def _uid(self, name: str) -> int:
-        try:
-            with _opened(self.path) as book:
-                book.execute("BEGIN IMMEDIATE")
-                row = book.execute("SELECT uid FROM users WHERE name = ?", (name,)).fetchone()
-                return row[0] if row else self._hand_out(book, name)
-        except sqlite3.Error as error:
-            raise OperatorError(f"The book of uids, {self.path}, cannot be used: {error}.") from error
+        with _book(self.path) as book:
+            book.execute("BEGIN IMMEDIATE")
+            row = book.execute("SELECT uid FROM users WHERE name = ?", (name,)).fetchone()
+            return row[0] if row else self._hand_out(book, name)
 
     def _hand_out(self, book: sqlite3.Connection, name: str) -> int:
         (highest,) = book.execute("SELECT max(uid) FROM users").fetchone()
@@ -81,8 +81,41 @@ class Identities:
         return uid
 
 
+class Subjects:
+    """Which person at an identity service has which user name. Names there can change hands; homes here must not."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+
+    def recognise(self, name: str, issuer: str, subject: str) -> None:
+        """Nothing if this person had the name first, or nobody had. Raises UserError if somebody else had it."""
+        with _book(self.path) as book:
+            book.execute("BEGIN IMMEDIATE")
+            book.execute("INSERT OR IGNORE INTO subjects VALUES (?, ?, ?)", (name, issuer, subject))
+            row = book.execute("SELECT issuer, subject FROM subjects WHERE name = ?", (name,)).fetchone()
+        if row != (issuer, subject):
+            raise UserError(f"The user name {name} belongs to another person on this service, whose files it opens. "
+                            "If that was you under an earlier account, the keeper can hand the name over.",
+                            reason="subject")  # fmt: skip
+
+    def forget(self, name: str) -> bool:
+        """True if the name was somebody's; whoever logs in with it next has it."""
+        with _book(self.path) as book:
+            return book.execute("DELETE FROM subjects WHERE name = ?", (name,)).rowcount > 0
+
+
+@contextmanager
+def _book(path: Path) -> Iterator[sqlite3.Connection]:
+    """The open book. Raises OperatorError if it cannot be used."""
+    try:
+        with _opened(path) as book:
+            yield book
+    except sqlite3.Error as error:
+        raise OperatorError(f"The book of names and uids, {path}, cannot be used: {error}.") from error
+
+
 class _opened:
-    """A connection with the table in place; committed and closed at the block's end, rolled back on an error."""
+    """A connection with the tables in place; committed and closed at the block's end, rolled back on an error."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -91,6 +124,8 @@ class _opened:
         self.book = sqlite3.connect(self.path, timeout=10, isolation_level=None)
         self.path.chmod(0o600)
         self.book.execute("CREATE TABLE IF NOT EXISTS users (name TEXT PRIMARY KEY, uid INTEGER UNIQUE NOT NULL)")
+        self.book.execute("CREATE TABLE IF NOT EXISTS subjects"
+                          " (name TEXT PRIMARY KEY, issuer TEXT NOT NULL, subject TEXT NOT NULL)")  # fmt: skip
         return self.book
 
     def __exit__(self, kind, value, traceback) -> None:
