@@ -13,7 +13,7 @@ from docker.utils import kwargs_from_env
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 
-from . import __version__, form, network, options, reconcile
+from . import __version__, form, login, network, options, reconcile
 from .errors import OperatorError
 from .settings import Settings
 
@@ -29,13 +29,8 @@ def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) 
     _proxy(c, settings)
     _pages(c, settings)
     _spawner(c, settings)
-    _login(c, settings)
+    login.configure(c, settings)
     _culler(c, culler_config, site_file)
-
-
-def public_url(settings: Settings) -> str:
-    """Where people go."""
-    return f"http://{settings.host}:{settings.port}"
 
 
 def _hub(c: Any, settings: Settings) -> None:
@@ -43,7 +38,7 @@ def _hub(c: Any, settings: Settings) -> None:
     c.JupyterHub.hub_bind_url = c.JupyterHub.hub_connect_url = address
     c.JupyterHub.bind_url = f"http://127.0.0.1:{settings.port}"
     if settings.subdomains:
-        c.JupyterHub.subdomain_host = public_url(settings)
+        c.JupyterHub.subdomain_host = login.public_url(settings)
     c.JupyterHub.db_url = f"sqlite:///{settings.root}/hub/jupyterhub.sqlite"
     c.JupyterHub.cookie_secret_file = f"{settings.root}/secrets/hub/cookie_secret"
     c.JupyterHub.upgrade_db = True
@@ -60,22 +55,14 @@ def _proxy(c: Any, settings: Settings) -> None:
     c.JupyterHub.proxy_class = "configurable-http-proxy"
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.port + 1}"
-    c.ConfigurableHTTPProxy.auth_token = secret(settings, "proxy_token")
-
-
-def secret(settings: Settings, name: str) -> str:
-    """One of the hub's secrets. Raises OperatorError if it is not there."""
-    path = settings.root / "secrets" / "hub" / name
-    try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise OperatorError(f"The secret {path} cannot be read: {error.strerror}. Run `mlinfn up`.") from error
+    c.ConfigurableHTTPProxy.auth_token = login.secret(settings, "proxy_token")
 
 
 def _pages(c: Any, settings: Settings) -> None:
     c.JupyterHub.template_paths = [str(form.TEMPLATES)]
     c.JupyterHub.logo_file = str(form.LOGO)
-    c.JupyterHub.template_vars = {"contact": settings.contact, "hub_url": f"{public_url(settings)}/hub/"}
+    hub_url = f"{login.public_url(settings)}/hub/"
+    c.JupyterHub.template_vars = {"contact": settings.contact, "hub_url": hub_url, "demo": settings.login == "demo"}
 
 
 def _spawner(c: Any, settings: Settings) -> None:
@@ -93,11 +80,6 @@ def _spawner(c: Any, settings: Settings) -> None:
     ours.extra_host_config = {"oom_score_adj": 500}  # under pressure a lab goes before the hub and the proxy
 
 
-def _login(c: Any, settings: Settings) -> None:
-    c.JupyterHub.authenticator_class = "mlinfn-local"
-    c.LocalAuthenticator.passwords = f"{settings.root}/hub/passwords.json"
-
-
 def _culler(c: Any, config: Path, site_file: Path) -> None:
     command = [sys.executable, "-m", "jupyterhub_idle_culler", f"--config={config}"]
     # Without the second variable a culler that cannot read its settings would go on with its own, much shorter ones.
@@ -107,10 +89,10 @@ def _culler(c: Any, config: Path, site_file: Path) -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """What must be true before the hub binds its port: Docker answers, the network is there, the profiles make sense.
-
-    Raises OperatorError.
+    """What must be true before the hub binds its port: nobody unmeant can log in, Docker answers, the network is there,
+    the profiles make sense. Raises OperatorError.
     """
+    login.check(settings)
     try:
         client = docker.APIClient(version="auto", **kwargs_from_env())
         network.ensure(client, settings)

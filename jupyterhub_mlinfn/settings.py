@@ -64,7 +64,7 @@ class Settings(Model):
             yield ("root",), f"this is {self.root}, but it has to be {ROOT_WORDS}."
         if self.login == "iam" and not self.iam.issuer:
             yield ("iam", "issuer"), "is missing, and `login: iam` needs it. Write the address of your IAM."
-        if self.login == "demo" and self.host.rpartition(".")[2] != "localhost":
+        if self.login == "demo" and self.host != "localhost":
             yield ("login",), f"the demo is for this machine alone, so `host` has to be localhost, not {self.host}."
         if self.subdomains and self.host.rpartition(".")[2].isdigit():
             yield ("host",), f"{self.host} is an address, which has no subdomains. Write a name or `subdomains: false`."

@@ -23,7 +23,7 @@ LAYERS = (
     {"files"},
     {"settings"},
     {"identity", "options", "gpus", "capacity", "images", "volumes", "passwords", "tokens"},
-    {"traits", "network", "culling", "ready"},
+    {"traits", "network", "culling", "ready", "login"},
     {"form", "container", "local", "collab", "backup", "metrics"},
     {"discovery", "claims"},
     {"iam"},

@@ -1,0 +1,141 @@
+"""How people log in, from the settings: a password each, INDIGO IAM, or the demo identity service beside the hub."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+from .errors import OperatorError
+from .settings import Settings, seconds_of
+
+LISTEN = "0A"  # the state in /proc/net/tcp
+DEMO_PATH = "/demo-iam"
+DEMO_CLIENT = "mlinfn"
+DEMO_GROUP = "demo"
+DEMO_KEEPERS = "demo/keepers"
+
+
+def public_url(settings: Settings) -> str:
+    """Where people go."""
+    return f"http://{settings.host}:{settings.port}"
+
+
+def callback_url(settings: Settings) -> str:
+    """Where the identity service sends people back to: the redirect URI of the client."""
+    return f"{public_url(settings)}/hub/oauth_callback"
+
+
+def issuer(settings: Settings) -> str:
+    """Address of the identity service, empty with `login: local`."""
+    if settings.login == "demo":
+        return public_url(settings) + DEMO_PATH
+    return (settings.iam.issuer or "") if settings.login == "iam" else ""
+
+
+def demo_port(settings: Settings) -> int:
+    """Where the demo identity service listens, on loopback."""
+    return settings.port + 4
+
+
+def client(settings: Settings) -> tuple[str, str]:
+    """Id and secret of our client at the identity service. Raises OperatorError where one is not there."""
+    if settings.login == "demo":
+        return DEMO_CLIENT, secret(settings, "demo_client_secret")
+    if not has_client(settings):
+        raise OperatorError("`login: iam` needs the id and the secret of a client that is registered at "
+                            f"{settings.iam.issuer}, with the redirect URI {callback_url(settings)}. "
+                            "Once you have them: mlinfn iam client")  # fmt: skip
+    return secret(settings, "iam_client_id"), secret(settings, "iam_client_secret")
+
+
+def has_client(settings: Settings) -> bool:
+    """True if `mlinfn iam client` was given an id and a secret."""
+    folder = settings.root / "secrets" / "hub"
+    return all((folder / name).is_file() and (folder / name).stat().st_size
+               for name in ("iam_client_id", "iam_client_secret"))  # fmt: skip
+
+
+def secret(settings: Settings, name: str) -> str:
+    """One of the hub's secrets. Raises OperatorError if it is not there."""
+    path = settings.root / "secrets" / "hub" / name
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise OperatorError(f"The secret {path} cannot be read: {error.strerror}. Run `mlinfn up`.") from error
+
+
+def check(settings: Settings, net: Path = Path("/proc/net")) -> None:
+    """Nothing, if people may log in this way.
+
+    Raises OperatorError if the demo would be reached from elsewhere, or let made-up people in beside real ones.
+    """
+    if settings.login != "demo":
+        return
+    if settings.iam.issuer and has_client(settings):
+        raise OperatorError(
+            f"`login: demo` lets made-up people in, and the client of {settings.iam.issuer} is set up: one or the "
+            "other. Write `login: iam`, or take `iam: issuer:` out of the settings.")  # fmt: skip
+    if others := open_addresses(settings.port, net):
+        raise OperatorError(
+            f"`login: demo` is for this machine alone, and something listens on {', '.join(others)}, which others "
+            f"reach. Stop it (sudo ss -ltnp 'sport = :{settings.port}'), or log people in by `login: iam` or "
+            "`login: local`.")  # fmt: skip
+
+
+def open_addresses(port: int, net: Path = Path("/proc/net")) -> list[str]:
+    """ADDRESS:PORT of what listens on the port and is not on loopback."""
+    rows = [line.split() for name in ("tcp", "tcp6") if (net / name).exists()
+            for line in (net / name).read_text().splitlines()[1:]]  # fmt: skip
+    ends = {row[1] for row in rows if row[3] == LISTEN and int(row[1].rpartition(":")[2], 16) == port}
+    found = sorted((_address(end.rpartition(":")[0]) for end in ends), key=str)
+    return [f"[{each}]:{port}" if each.version == 6 else f"{each}:{port}" for each in found if not each.is_loopback]
+
+
+def _address(words: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address that the kernel writes as words of 32 bits, each with its bytes from the last to the first."""
+    whole = b"".join(bytes.fromhex(words[start:start + 8])[::-1] for start in range(0, len(words), 8))
+    address = ipaddress.ip_address(whole)
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def configure(c: Any, settings: Settings) -> None:
+    """Sets the traits that decide who logs in and how. Raises OperatorError if a secret is missing."""
+    if settings.login == "local":
+        c.JupyterHub.authenticator_class = "mlinfn-local"
+        c.LocalAuthenticator.passwords = f"{settings.root}/hub/passwords.json"
+        return
+    c.JupyterHub.authenticator_class = "indigo-iam"
+    c.CryptKeeper.keys = [secret(settings, "crypt_key")]
+    _service(c, settings)
+    _rules(c, settings)
+    if settings.login == "demo":
+        _demo_route(c, settings)
+
+
+def _service(c: Any, settings: Settings) -> None:
+    ours = c.IAMAuthenticator
+    ours.issuer = issuer(settings)
+    ours.client_id, ours.client_secret = client(settings)
+    ours.oauth_callback_url = callback_url(settings)
+    ours.scope = list(settings.iam.scopes)
+    ours.login_service = "a demo account" if settings.login == "demo" else "INDIGO IAM"
+    ours.identity_book = f"{settings.root}/hub/identity.sqlite"
+    ours.enable_auth_state = True
+    ours.auth_refresh_age = seconds_of(settings.iam.refresh)
+    ours.auth_refresh_strict = True
+
+
+def _rules(c: Any, settings: Settings) -> None:
+    ours = c.IAMAuthenticator
+    if settings.login == "demo":
+        ours.allowed_groups, ours.admin_groups = {DEMO_GROUP}, {DEMO_KEEPERS}
+        return
+    ours.allowed_groups, ours.admin_groups = set(settings.iam.allowed_groups), set(settings.iam.admin_groups)
+    ours.owner_subject = settings.iam.owner_subject or ""
+
+
+def _demo_route(c: Any, settings: Settings) -> None:
+    """The demo is reached through the public port, so one SSH tunnel is enough; the hub keeps this route there."""
+    host = settings.host if settings.subdomains else ""
+    c.ConfigurableHTTPProxy.extra_routes = {f"{host}{DEMO_PATH}/": f"http://127.0.0.1:{demo_port(settings)}"}
