@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 
-def replace(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Put `text` at `path` in one step. Readers see the old content or the new, and nobody else sees either early."""
+def replace(path: Path, text: str, *, mode: int = 0o600, owner: int = -1) -> None:
+    """Put `text` at `path` in one step. Readers see the old content or the new, and nobody else sees either early.
+
+    `owner` is the uid and the gid; -1 leaves it with who runs this.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchown(file.fileno(), owner, owner)
             os.fchmod(file.fileno(), mode)
             file.write(text)
             file.flush()
@@ -25,12 +30,25 @@ def replace(path: Path, text: str, *, mode: int = 0o600) -> None:
         raise
 
 
-def replace_if_changed(path: Path, text: str, *, mode: int = 0o600) -> bool:
+def replace_if_changed(path: Path, text: str, *, mode: int = 0o600, owner: int = -1) -> bool:
     """True if `path` had to be written, because it was missing or held something else."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
-    replace(path, text, mode=mode)
+    replace(path, text, mode=mode, owner=owner)
     return True
+
+
+def is_tmpfs(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
+    """True if a tmpfs is mounted exactly there."""
+    for line in mounts.read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        if _unescaped(before.split()[4]) == str(folder.resolve()) and after.startswith("tmpfs "):
+            return True
+    return False
+
+
+def _unescaped(field: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 @contextlib.contextmanager

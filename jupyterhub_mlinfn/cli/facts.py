@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
+from .. import __version__, files
 from ..errors import OperatorError
 from ..settings import PORTS, Settings
 from . import compose, engine, ground
@@ -41,7 +41,7 @@ def gather(site: Site) -> Facts:
     return Facts(
         settings=settings, engine=about, service_images=tuple(compose.service_images()),
         lab_images=tuple(tagged(each.image) for each in settings.images),
-        run_is_tmpfs=ground.is_tmpfs(settings.root / "run"), secrets=tuple(loose_secrets(settings.root / "secrets")),
+        run_is_tmpfs=files.is_tmpfs(settings.root / "run"), secrets=tuple(loose_secrets(settings.root / "secrets")),
         **{name: future.result() for name, future in asked.items()},
     )
 

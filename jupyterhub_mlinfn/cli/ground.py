@@ -86,19 +86,6 @@ def _own(path: Path, uid: int, mode: int) -> None:
         path.chmod(mode)
 
 
-def is_tmpfs(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
-    """True if a tmpfs is mounted exactly there."""
-    for line in mounts.read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        if _unescaped(before.split()[4]) == str(folder.resolve()) and after.startswith("tmpfs "):
-            return True
-    return False
-
-
-def _unescaped(field: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
-
-
 def tmpfs(folder: Path, fstab: Path) -> list[str]:
     """A tmpfs on the folder, now and after the next boot: tokens in it never reach a disk."""
     done = []
@@ -108,7 +95,7 @@ def tmpfs(folder: Path, fstab: Path) -> list[str]:
         gap = "" if lines.endswith("\n") or not lines else "\n"
         files.replace(fstab, f"{lines}{gap}tmpfs {where} tmpfs {RUN_OPTIONS} 0 0\n", mode=0o644)
         done.append(f"Added {folder} to {fstab}.")
-    if not is_tmpfs(folder):
+    if not files.is_tmpfs(folder):
         _mount(folder)
         done.append(f"Mounted a tmpfs on {folder}.")
     return done

@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 from support.places import CHECKOUT
 
+from jupyterhub_mlinfn import files
 from jupyterhub_mlinfn.cli import compose, ground
 from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.settings import Settings
@@ -41,7 +42,7 @@ def test_prepare_makes_everything_once(site, fstab):
     assert first == (modes(root), fstab.read_text(), (root / "secrets/hub/cookie_secret").read_text())
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
     assert all(mode & 0o077 == 0 for mode, _ in modes(root).values())
-    assert ground.is_tmpfs(root / "run")
+    assert files.is_tmpfs(root / "run")
     assert fstab.read_text().splitlines()[2].split()[:3] == ["tmpfs", f"{root}/run".replace(" ", "\\040"), "tmpfs"]
 
 
@@ -73,7 +74,7 @@ def test_prepare_mends_what_was_loosened_and_keeps_values(site, fstab):
 
 
 def test_a_folder_that_is_no_tmpfs_is_seen(tmp_path):
-    assert not ground.is_tmpfs(tmp_path)
+    assert not files.is_tmpfs(tmp_path)
 
 
 def test_compose_gets_every_variable_that_it_reads():
