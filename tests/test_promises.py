@@ -24,7 +24,7 @@ LAYERS = (
     {"settings"},
     {"identity", "options", "gpus", "capacity", "images", "volumes", "passwords", "tokens"},
     {"traits", "network", "culling", "ready", "login"},
-    {"form", "container", "local", "collab", "backup", "metrics"},
+    {"form", "container", "local", "demo", "collab", "backup", "metrics"},
     {"discovery", "claims"},
     {"iam"},
     {"passwd", "engine"},

@@ -156,12 +156,15 @@ def bridge_filter(facts: Facts) -> Finding:
 def ports(facts: Facts) -> Finding:
     running = {"healthy", "starting", "unhealthy", "running"}
     binds = {"proxy": (0, 1), "hub": (2,), "guard": (3,)}
+    if facts.settings.login == "demo":
+        binds["iam-demo"] = (4,)
+    last = max(max(offsets) for offsets in binds.values())
     strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
                  if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]
     if strangers:
         return Finding("red", "Ports", f"Another program has {', '.join(map(str, strangers))}.",
                        f"sudo ss -ltnp 'sport = :{strangers[0]}'; stop it, or take another `port:`")
-    return Finding("green", "Ports", f"{facts.settings.port} to {facts.settings.port + 3} are ours.")
+    return Finding("green", "Ports", f"{facts.settings.port} to {facts.settings.port + last} are ours.")
 
 
 def run_folder(facts: Facts) -> Finding:

@@ -16,6 +16,8 @@ from . import engine
 from .site import CHECKOUT, Site
 
 SERVICES = ("hub", "proxy", "guard")
+DEMO = "iam-demo"
+"""The service that `login: demo` adds."""
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 LOOK_EVERY_S = 0.5
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Compose clears lines even where it was told to use no colour
@@ -28,16 +30,21 @@ def url(settings: Settings) -> str:
     return f"http://{settings.host}:{settings.port}"
 
 
-def service_images() -> list[str]:
+def expected(settings: Settings) -> tuple[str, ...]:
+    """The services that run with these settings."""
+    return (*SERVICES, DEMO) if settings.login == "demo" else SERVICES
+
+
+def service_images(settings: Settings) -> list[str]:
     """The images of the services, of this version."""
-    return [f"mlinfn/{service}:{__version__}" for service in SERVICES]
+    return [f"mlinfn/{service}:{__version__}" for service in expected(settings)]
 
 
 def check_before(site: Site) -> None:
     """Nothing, if the stack can start. Raises OperatorError if settings, Docker or images are not as they must be."""
     settings, _ = site.settings, site.compose_file
     engine.info()
-    missing = [name for name in service_images() if name not in engine.image_names()]
+    missing = [name for name in service_images(settings) if name not in engine.image_names()]
     if missing:
         raise OperatorError(f"{settings.instance} cannot start without the images {', '.join(missing)}. "
                             f"./install.sh or {CHECKOUT}/images/build makes them.")
@@ -50,14 +57,16 @@ def words(site: Site, *more: str) -> list[str]:
 
 
 def up(site: Site, *, quiet: bool) -> None:
-    """Compose made what is missing or changed; it is not waited for."""
+    """Compose made what is missing or changed, and the demo of earlier settings is gone; it is not waited for."""
+    if site.settings.login != "demo" and DEMO in services(site):  # Compose leaves what its profiles switch off
+        engine.run(words(site, "--profile", "demo", "rm", "--stop", "--force", DEMO), quiet=quiet)
     engine.run(words(site, "up", "--detach"), quiet=quiet)
 
 
 def down(site: Site, *, quiet: bool) -> None:
     """The services' containers are gone."""
     if site.env_file.is_file():
-        engine.run(words(site, "down"), quiet=quiet)
+        engine.run(words(site, "--profile", "demo", "down"), quiet=quiet)
 
 
 def restart_if_settings_are_newer(site: Site, *, quiet: bool) -> bool:
@@ -98,12 +107,13 @@ def wait_until_well(site: Site, *, limit_s: float, say: Callable[[str], None]) -
     """Nothing, once all services are healthy. Raises OperatorError with last log lines if they are not in time."""
     end = time.monotonic() + limit_s
     first = found = services(site)
+    wanted = expected(site.settings)
     states: dict[str, str] = {}
     while True:
-        before, states = states, {name: state(found.get(name)) for name in SERVICES}
-        for name in (name for name in SERVICES if before.get(name) != states[name]):
+        before, states = states, {name: state(found.get(name)) for name in wanted}
+        for name in (name for name in wanted if before.get(name) != states[name]):
             say(f"{name}: {states[name]}")
-        ill = [name for name in SERVICES if states[name] != "healthy"]
+        ill = [name for name in wanted if states[name] != "healthy"]
         if not ill:
             return
         if time.monotonic() > end or any(_is_lost(found.get(name), first.get(name)) for name in ill):
@@ -147,8 +157,9 @@ def stop_labs(running: Sequence[Container], *, say: Callable[[str], None]) -> No
 
 def logs(site: Site, names: Sequence[str], *, follow: bool, tail: int) -> Iterator[tuple[str, str]]:
     """Service and line, as they come. Raises UserError for a service that does not exist."""
-    if unknown := [name for name in names if name not in SERVICES]:
-        raise UserError(f"There is no service {unknown[0]}. There is: {', '.join(SERVICES)}.")
+    there = expected(site.settings)
+    if unknown := [name for name in names if name not in there]:
+        raise UserError(f"There is no service {unknown[0]}. There is: {', '.join(there)}.")
     engine.info()
     if not site.env_file.is_file():
         raise OperatorError(f"{site.settings.instance} was never started. Start it with: mlinfn up")

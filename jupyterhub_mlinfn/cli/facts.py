@@ -39,9 +39,9 @@ def gather(site: Site) -> Facts:
     with ThreadPoolExecutor(len(questions)) as threads:
         asked = {name: threads.submit(question) for name, question in questions.items()}
     return Facts(
-        settings=settings, engine=about, service_images=tuple(compose.service_images()),
+        settings=settings, engine=about, service_images=tuple(compose.service_images(settings)),
         lab_images=tuple(tagged(each.image) for each in settings.images),
-        run_is_tmpfs=files.is_tmpfs(settings.root / "run"), secrets=tuple(loose_secrets(settings.root / "secrets")),
+        run_is_tmpfs=files.is_tmpfs(settings.root / "run"), secrets=tuple(loose_secrets(settings)),
         **{name: future.result() for name, future in asked.items()},
     )
 
@@ -65,7 +65,7 @@ def _services(site: Site, about: dict[str, Any] | str) -> dict[str, str]:
     if isinstance(about, str):
         return {}
     found = compose.services(site)
-    return {name: compose.state(found.get(name)) for name in compose.SERVICES}
+    return {name: compose.state(found.get(name)) for name in compose.expected(site.settings)}
 
 
 def _labs(site: Site, about: dict[str, Any] | str) -> tuple[str, ...]:
@@ -108,10 +108,11 @@ def _free(path: Path) -> tuple[int, int]:
     return usage.free, usage.total
 
 
-def loose_secrets(folder: Path) -> list[str]:
+def loose_secrets(settings: Settings) -> list[str]:
     """A sentence for each secret that is missing, or that somebody besides its reader can read."""
     said = []
-    for reader, (uid, names) in ground.READERS.items():
+    folder = settings.root / "secrets"
+    for reader, (uid, names) in ground.readers(settings).items():
         for path in (folder / reader / name for name in names):
             try:
                 status = path.stat()

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import __version__, files
+from .. import __version__, demo, files, login
 from ..errors import OperatorError
 from ..settings import Settings
 from .site import CHECKOUT, Site
@@ -24,18 +24,35 @@ READERS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "proxy": (PROXY_UID, ("proxy_token",)),
 }
 """Who reads which secrets, and under which uid. A secret that several read has the same value for all."""
+DEMO_READERS = {
+    **READERS, "hub": (0, (*READERS["hub"][1], "demo_client_secret")), "demo": (demo.UID, ("demo_client_secret",)),
+}
+"""The same where the demo identity service runs."""
 RUN_OPTIONS = "mode=0700,size=64m,nosuid,nodev,noexec"
 FSTAB = Path("/etc/fstab")
 PLAIN = re.compile(r"[A-Za-z0-9_./:,@+=-]*")
 
 
 def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
-    """Everything in order; sentences about what had to be done. Raises OperatorError if that takes root."""
+    """Everything in order; sentences about what had to be done.
+
+    Raises OperatorError if that takes root, or if people must not or cannot log in as the settings say.
+    """
     if os.geteuid() != 0:
         raise OperatorError("Folders, secrets and mounts are made by root. Run this with sudo.")
     settings = site.settings
-    done = [*folders(settings.root), *make_secrets(settings.root / "secrets"), *tmpfs(settings.root / "run", fstab)]
-    return [*done, *env_files(site)]
+    login.check(settings)
+    demo.check_switch(settings, site.config)
+    done = [*folders(settings.root), *make_secrets(settings.root / "secrets", readers(settings))]
+    done += [*demo.ground(settings), *tmpfs(settings.root / "run", fstab), *env_files(site)]
+    if settings.login == "iam":
+        login.client(settings)
+    return done
+
+
+def readers(settings: Settings) -> Mapping[str, tuple[int, tuple[str, ...]]]:
+    """Who reads which secrets with these settings."""
+    return DEMO_READERS if settings.login == "demo" else READERS
 
 
 def folders(root: Path) -> list[str]:
@@ -53,29 +70,29 @@ def folders(root: Path) -> list[str]:
     return done
 
 
-def make_secrets(folder: Path) -> list[str]:
+def make_secrets(folder: Path, readers: Mapping[str, tuple[int, tuple[str, ...]]] = READERS) -> list[str]:
     """Every secret in the folder of each reader, which alone can read it; existing ones keep their values."""
     done = []
-    for reader, (uid, names) in READERS.items():
+    for reader, (uid, names) in readers.items():
         (folder / reader).mkdir(mode=0o700, exist_ok=True)
         _own(folder / reader, uid, 0o700)
         for name in names:
-            done += _secret(folder, reader, name)
+            first = next(folder / other / name for other, (_, those) in readers.items() if name in those)
+            done += _secret(first, folder / reader / name)
             _own(folder / reader / name, uid, 0o600)
     return done
 
 
-def _secret(folder: Path, reader: str, name: str) -> list[str]:
-    """The first reader in READERS has the value; the others get copies."""
-    path = folder / reader / name
-    first = next(folder / other / name for other, (_, names) in READERS.items() if name in names)
+def _secret(first: Path, path: Path) -> list[str]:
+    """The first reader has the value; the others get copies."""
+    reader = path.parent.name
     if path == first:
         if path.is_file() and path.stat().st_size:
             return []
         files.replace(path, secrets.token_hex(32) + "\n")
-        return [f"Made the secret {reader}/{name}."]
+        return [f"Made the secret {reader}/{path.name}."]
     changed = files.replace_if_changed(path, first.read_text())
-    return [f"Gave {reader} its copy of {name}."] if changed else []
+    return [f"Gave {reader} its copy of {path.name}."] if changed else []
 
 
 def _own(path: Path, uid: int, mode: int) -> None:
@@ -128,12 +145,14 @@ def variables(settings: Settings, config: Path) -> dict[str, str]:
         "MLINFN_API_PORT": str(settings.port + 1),
         "MLINFN_HUB_PORT": str(settings.port + 2),
         "MLINFN_GUARD_PORT": str(settings.port + 3),
+        "MLINFN_DEMO_PORT": str(login.demo_port(settings)),
         "MLINFN_LABS_BRIDGE": f"{settings.instance}-labs"[:15],
         "MLINFN_LABS_SUBNET": str(network.labs_subnet),
         "MLINFN_HUB_ADDRESS": str(network.labs_subnet[1]),
         "MLINFN_ALLOW_NETWORKS": ",".join(map(str, network.allow_networks)),
         "MLINFN_HOST_ROUTING": "--host-routing" if settings.subdomains else "",
         "MLINFN_OOM_SCORE_ADJ": "-900" if may_lower_oom_score() else "0",
+        "COMPOSE_PROFILES": "demo" if settings.login == "demo" else "",
     }
 
 

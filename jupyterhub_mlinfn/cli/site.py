@@ -43,10 +43,19 @@ class Site:
     @property
     def passwords(self) -> Path:
         """The file of people. Raises OperatorError if its folder was not made yet."""
+        return self._hub_folder / "passwords.json"
+
+    @property
+    def identities(self) -> Path:
+        """The book of names and uids. Raises OperatorError if its folder was not made yet."""
+        return self._hub_folder / "identity.sqlite"
+
+    @property
+    def _hub_folder(self) -> Path:
         folder = self.settings.root / "hub"
         if not folder.is_dir():
             raise OperatorError(f"{folder} is not there yet, or not readable. Make it with: sudo mlinfn prepare")
-        return folder / "passwords.json"
+        return folder
 
     @property
     def env_file(self) -> Path:

@@ -8,6 +8,13 @@ import typer
 
 from .output import Json, as_json, aside, counted, lines
 
+WHO = {
+    "local": "Somebody new to log in: mlinfn users add NAME",
+    "demo": "Four made-up people log in; passwords for them: mlinfn demo passwords",
+    "iam": "Who is in the groups of `iam` logs in. Whether that works: mlinfn iam check",
+}
+"""How people come in, by `login`."""
+
 
 def register(app: typer.Typer) -> None:
     """Put the verbs of this module into the command."""
@@ -46,7 +53,7 @@ def up(
     if json:
         as_json({"url": url, "done": done, "restarted": restarted})
     else:
-        lines(f"{site.settings.instance} is up: {url}", "Somebody new to log in: mlinfn users add NAME")
+        lines(f"{site.settings.instance} is up: {url}", WHO[site.settings.login])
 
 
 def down(
@@ -72,7 +79,8 @@ def down(
 
 def logs(
     context: typer.Context,
-    services: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE]...", help="hub, proxy, guard.")] = None,
+    services: Annotated[list[str] | None, typer.Argument(
+        metavar="[SERVICE]...", help="hub, proxy, guard, iam-demo.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on.")] = False,
     tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="How many old lines of each service.")] = 100,
     json: Json = False,
@@ -83,5 +91,5 @@ def logs(
     from . import compose
 
     for service, text in compose.logs(context.obj, services or [], follow=follow, tail=tail):
-        line = json_.dumps({"service": service, "line": text}, ensure_ascii=False) if json else f"{service:6} {text}"
+        line = json_.dumps({"service": service, "line": text}, ensure_ascii=False) if json else f"{service:8} {text}"
         lines(line)

@@ -1,16 +1,28 @@
-"""`mlinfn users`: the people of `login: local`. A password is generated or read from standard input, no argument."""
+"""`mlinfn users`: the people of `login: local`, and names of people who come from an identity service.
+
+A password is generated or read from standard input; it is never an argument.
+"""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..errors import UserError
 from .output import Json, as_json, lines, table
+from .site import Site
 
-app = typer.Typer(help="People who may log in, with `login: local`.", no_args_is_help=True)
+app = typer.Typer(help="People who may log in, with `login: local`; names, with others.", no_args_is_help=True)
+
+ELSEWHERE = {
+    "demo": "The people of the demo identity service are fixed; `mlinfn demo passwords` gives them passwords.",
+    "iam": "Who is in the groups that `iam` allows logs in; add and remove people there.",
+}
+"""Where people come from, by `login`."""
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="User name; capitals do not matter.")]
 Groups = Annotated[list[str] | None, typer.Option("--group", metavar="G", help="A group of theirs. Repeat for more.")]
@@ -29,7 +41,7 @@ def add(
     """Let somebody in, and print a password for them. It is shown once."""
     from .. import passwords
 
-    name, path = passwords.check_name(name), context.obj.passwords
+    name, path = passwords.check_name(name), _people(context.obj)
     password = _password(stdin)
     groups = tuple(passwords.check_group(each) for each in dict.fromkeys(group or ()))
     person = passwords.Person(passwords.hashed(password), admin, groups)
@@ -42,7 +54,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
     """Everybody who may log in."""
     from .. import passwords
 
-    people = passwords.read(context.obj.passwords)
+    people = passwords.read(_people(context.obj))
     if json:
         as_json([{"name": name, "admin": each.admin, "groups": each.groups} for name, each in people.items()])
     elif people:
@@ -58,7 +70,7 @@ def remove(context: typer.Context, name: Name, json: Json = False) -> None:
     from .. import passwords
 
     name = passwords.check_name(name)
-    passwords.change(context.obj.passwords, lambda people: passwords.removed(people, name))
+    passwords.change(_people(context.obj), lambda people: passwords.removed(people, name))
     if json:
         as_json({"removed": name})
     else:
@@ -72,10 +84,10 @@ def password(context: typer.Context, name: Name, stdin: Stdin = False, json: Jso
     from .. import passwords
 
     name = passwords.check_name(name)
-    passwords.known(passwords.read(context.obj.passwords), name)
+    passwords.known(passwords.read(_people(context.obj)), name)
     new = _password(stdin)
     hashed = passwords.hashed(new)
-    passwords.change(context.obj.passwords, lambda people: passwords.with_hash(people, name, hashed))
+    passwords.change(_people(context.obj), lambda people: passwords.with_hash(people, name, hashed))
     _say_password(name, new, stdin, json, {})
 
 
@@ -99,11 +111,36 @@ def change(
         return {**people, name: replace(old, admin=old.admin if admin is None else admin,
                                         groups=old.groups if groups is None else groups)}
 
-    new = passwords.change(context.obj.passwords, edit)[name]
+    new = passwords.change(_people(context.obj), edit)[name]
     if json:
         as_json({"name": name, "admin": new.admin, "groups": new.groups})
     else:
         lines(f"{name}: {'admin' if new.admin else 'no admin'}, groups: {', '.join(new.groups) or 'none'}.")
+
+
+@app.command()
+def relink(context: typer.Context, name: Name, json: Json = False) -> None:
+    """Give a user name, with its files, to whoever logs in with it next. For people of an identity service."""
+    from ..identity import Subjects
+
+    site, name = context.obj, name.lower()
+    if site.settings.login == "local":
+        raise UserError("With `login: local` a name belongs to whoever knows its password. "
+                        f"A new password: mlinfn users password {name}")
+    if not Subjects(site.identities).forget(name):
+        raise UserError(f"Nobody called {name} has logged in through the identity service yet, so the name is free.")
+    if json:
+        as_json({"relinked": name})
+    else:
+        lines(f"Whoever logs in as {name} next is {name} from then on, with all files that are here under this name.")
+
+
+def _people(site: Site) -> Path:
+    """The file of people with passwords. Raises UserError where people come from an identity service."""
+    if site.settings.login != "local":
+        raise UserError(f"`login` is {site.settings.login}: people come from the identity service, not from here. "
+                        + ELSEWHERE[site.settings.login])
+    return site.passwords
 
 
 def _password(stdin: bool) -> str:

@@ -93,9 +93,11 @@ def test_the_example_of_compose_shows_the_defaults():
 
 
 def test_services_are_those_of_compose():
-    assert set(YAML(typ="safe").load(CHECKOUT / "compose" / "compose.yaml")["services"]) == set(compose.SERVICES)
+    services = YAML(typ="safe").load(CHECKOUT / "compose" / "compose.yaml")["services"]
+    assert tuple(services) == compose.expected(Settings(login="demo")) == (*compose.SERVICES, compose.DEMO)
 
 
+@pytest.mark.docker
 @pytest.mark.parametrize("root", ["/srv/the root", "/srv/a$HOME", "/srv/it's"])
 def test_odd_paths_reach_compose_as_they_are(tmp_path, root):
     (tmp_path / "env").write_text(ground.env_text({"MLINFN_ROOT": root}))
