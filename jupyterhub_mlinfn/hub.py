@@ -13,9 +13,9 @@ from docker.utils import kwargs_from_env
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 
-from . import __version__, form, login, network, options, reconcile
+from . import __version__, files, form, login, network, options, reconcile, sessions
 from .errors import OperatorError
-from .settings import Settings
+from .settings import Settings, seconds_of
 
 CULLER_SCOPES = ["list:users", "read:users:activity", "read:servers", "delete:servers", "access:servers"]
 
@@ -77,6 +77,7 @@ def _spawner(c: Any, settings: Settings) -> None:
     ours.network_name = network.name(settings)
     ours.use_internal_ip = True
     ours.guard_url = f"http://127.0.0.1:{settings.port + 3}/health"
+    ours.bearer_token = settings.login != "local"
     ours.extra_host_config = {"oom_score_adj": 500}  # under pressure a lab goes before the hub and the proxy
 
 
@@ -89,10 +90,11 @@ def _culler(c: Any, config: Path, site_file: Path) -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """What must be true before the hub binds its port: nobody unmeant can log in, Docker answers, the network is there,
-    the profiles make sense. Raises OperatorError.
+    """What must be true before the hub binds its port: nobody unmeant can log in, tokens stay in memory, Docker
+    answers, the network is there, the profiles make sense. Raises OperatorError.
     """
     login.check(settings)
+    _require_tmpfs(settings)
     try:
         client = docker.APIClient(version="auto", **kwargs_from_env())
         network.ensure(client, settings)
@@ -104,14 +106,31 @@ def prepare(settings: Settings) -> None:
         print(f"mlinfn: only Kubernetes knows these keys, they are ignored: {', '.join(ignored)}", file=sys.stderr)
 
 
+def _require_tmpfs(settings: Settings) -> None:
+    """Members' tokens are kept in memory only."""
+    run = settings.root / "run"
+    if settings.login != "local" and not files.is_tmpfs(run):
+        raise OperatorError(f"{run} is not a tmpfs, so members' tokens would reach the disk. Mount it: mlinfn prepare")
+
+
 def watch(settings: Settings) -> None:
-    """Starts the reconciler in the running hub."""
+    """Starts the reconciler in the running hub and, where there is an identity service, the refresher."""
     app = JupyterHub.instance()
     client = docker.APIClient(version="auto", **kwargs_from_env())
-    task = reconcile.run_forever(
-        client, settings.instance, lambda: _claimed(app), lambda: getattr(app, "http_server", None) is not None
-    )
-    watch.task = asyncio.get_running_loop().create_task(task)  # kept: asyncio itself holds tasks only weakly
+
+    def is_up() -> bool:
+        return getattr(app, "http_server", None) is not None
+
+    work = [reconcile.run_forever(client, settings.instance, lambda: _claimed(app), is_up)]
+    if settings.login != "local":
+        work.append(sessions.Refresher(app, _rules(settings)).run(is_up))
+    loop = asyncio.get_running_loop()
+    watch.tasks = [loop.create_task(each) for each in work]  # kept: asyncio itself holds tasks only weakly
+
+
+def _rules(settings: Settings) -> sessions.Rules:
+    grace_s = seconds_of(settings.iam.grace) if settings.iam.grace else 0
+    return sessions.Rules(settings.root, seconds_of(settings.iam.refresh), grace_s)
 
 
 def _claimed(app: JupyterHub) -> frozenset[str]:

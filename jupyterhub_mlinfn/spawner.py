@@ -14,12 +14,12 @@ from docker.errors import APIError
 from jupyterhub.spawner import SpawnException
 from traitlets import Unicode, default
 
-from . import container, form, options
+from . import container, form, options, tokens
 from .container import ContainerPlan, Lab
-from .engine import EngineSpawner
 from .errors import OperatorError, UserError
-from .identity import Identities, Person, escape
+from .identity import Person, escape
 from .images import with_tag
+from .member import MemberSpawner
 from .options import Choice, Offer
 from .passwd import add_person
 from .ready import Watched, answers, guard_is_well, until_ready
@@ -32,7 +32,7 @@ MARGIN_S = 60
 """What a start may take beyond fetching and answering: creating the container when the disk is slow."""
 
 
-class MLINFNSpawner(EngineSpawner):
+class MLINFNSpawner(MemberSpawner):
     """Starts each member's lab in a container of their own, from a list of images, within limits, as their own uid.
 
     Works alone in any JupyterHub 6 (`c.JupyterHub.spawner_class = "mlinfn"`). Without `root` labs run as their image's
@@ -41,7 +41,6 @@ class MLINFNSpawner(EngineSpawner):
 
     instance = Unicode(Settings.model_fields["instance"].default, config=True, help="Name of this installation.")
     version = Unicode("latest", config=True, help="Tag of the project's own images that are named without one.")
-    root = Unicode("", config=True, help="Folder of homes and uids. Empty: homes are named volumes of Docker.")
     contact = ModelTrait("contact")
     images = ModelTrait("images")
     profile_list = ModelTrait("profile_list")
@@ -49,7 +48,6 @@ class MLINFNSpawner(EngineSpawner):
     unlisted_images = ModelTrait("unlisted_images")
     sizes = ModelTrait("sizes")
     limits = ModelTrait("limits")
-    uids = ModelTrait("uids")
     guard_url = Unicode("", config=True, help="Where the guard says whether the firewall is in place. Empty: no guard.")
 
     watched = Watched()
@@ -114,13 +112,6 @@ class MLINFNSpawner(EngineSpawner):
         image = with_tag(choice.image or self.image, self.version)
         return replace(choice, image=image, memory=memory, cpus=cpus)
 
-    def person(self) -> Person:
-        """Who this lab is for; with a uid where the site keeps homes."""
-        if not self.root:
-            return Person(self.user.name, escape(self.user.name))
-        book = Path(self.root) / "hub" / "identity.sqlite"
-        return Identities(book, self.uids.first, self.uids.last).person(self.user.name)
-
     async def start(self):
         """Address and port of a lab that answers. Raises SpawnException in words for the member."""
         self.watched = Watched()
@@ -153,9 +144,9 @@ class MLINFNSpawner(EngineSpawner):
 
     async def _plan(self, choice: Choice, person: Person) -> ContainerPlan:
         lab = Lab(self.instance, person, self.name)
-        mounts = (await self._home(person, choice),)
+        mounts = (await self._home(person, choice), *await self.token_mounts(person))
         base = {
-            "environment": self.get_env(),
+            "environment": {**self.get_env(), **(tokens.ENVIRONMENT if self.carries_token else {})},
             "command": await self._command(choice),
             "port": self.port,
             "network": self.network_name,

@@ -59,9 +59,9 @@ def gitconfig(who: Mapping[str, str]) -> str:
     return "".join(["[include]\n\tpath = /etc/gitconfig\n", *(["[user]\n"] if keys else []), *keys])
 
 
-def remove(root: Path, person: Person, server: str = "") -> None:
-    """Nothing of the lab's token is left."""
-    shutil.rmtree(folder(root, person, server), ignore_errors=True)
+def remove(place: Path) -> None:
+    """Nothing is left of the files of the lab that has this folder."""
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def prune(root: Path, keep: frozenset[Path]) -> tuple[Path, ...]:
@@ -69,7 +69,7 @@ def prune(root: Path, keep: frozenset[Path]) -> tuple[Path, ...]:
     labs = root / "run" / "labs"
     lost = tuple(each for each in labs.iterdir() if each not in keep) if labs.is_dir() else ()
     for each in lost:
-        shutil.rmtree(each, ignore_errors=True)
+        remove(each)
     return lost
 
 

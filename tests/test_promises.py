@@ -28,6 +28,7 @@ LAYERS = (
     {"discovery", "claims"},
     {"iam"},
     {"passwd", "engine"},
+    {"member"},
     {"spawner"},
     {"reconcile", "sessions"},
     {"hub"},
@@ -35,7 +36,7 @@ LAYERS = (
 SIDE_BY_SIDE = {("local", "passwords"), ("volumes", "identity"), ("tokens", "volumes"), ("tokens", "identity")}
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.
-MAY_CATCH_ALL: set[str] = set()
+MAY_CATCH_ALL = {"jupyterhub_mlinfn/sessions.py"}
 
 
 def tracked(*patterns: str) -> list[Path]:

@@ -97,9 +97,9 @@ def test_labs_that_are_gone_lose_their_folders_and_others_keep_them(root):
     keep = frozenset({tokens.folder(root, ANNA, "second")})
     assert set(tokens.prune(root, keep)) == {tokens.folder(root, ANNA), tokens.folder(root, bob)}
     assert os.listdir(root / "run/labs") == ["anna.second"]
-    tokens.remove(root, ANNA, "second")
+    tokens.remove(tokens.folder(root, ANNA, "second"))
     assert os.listdir(root / "run/labs") == []
-    tokens.remove(root, ANNA, "second")
+    tokens.remove(tokens.folder(root, ANNA, "second"))
     assert tokens.prune(root / "nothing", frozenset()) == ()
 
 

@@ -1,0 +1,86 @@
+"""Whose lab it is: the member's uid on this machine, and the token that the lab carries for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from traitlets import Bool, Unicode
+
+from . import tokens
+from .engine import EngineSpawner
+from .errors import UserError
+from .identity import Identities, Person, escape
+from .traits import ModelTrait
+from .volumes import Mount
+
+
+class MemberSpawner(EngineSpawner):
+    """How a lab knows its member."""
+
+    root = Unicode("", config=True, help="Folder of homes and uids. Empty: homes are named volumes of Docker.")
+    uids = ModelTrait("uids")
+    bearer_token = Bool(False, config=True, help="""
+        Give each lab its member's access token, in the file that BEARER_TOKEN_FILE names, and git their name.
+
+        Needs `root`, with a tmpfs on its folder `run`, and the authenticator `indigo-iam`.""")
+
+    def person(self) -> Person:
+        """Who this lab is for; with a uid where the site keeps homes."""
+        if not self.root:
+            return Person(self.user.name, escape(self.user.name))
+        book = Path(self.root) / "hub" / "identity.sqlite"
+        return Identities(book, self.uids.first, self.uids.last).person(self.user.name)
+
+    @property
+    def carries_token(self) -> bool:
+        return self.bearer_token and bool(self.root)
+
+    @property
+    def token_folder(self) -> Path:
+        """Where the lab's token is on the host."""
+        return tokens.folder(Path(self.root), Person(self.user.name, escape(self.user.name)), self.name)
+
+    def write_token(self, auth_state: Mapping[str, Any]) -> bool:
+        """True if the lab had another token. An expired one is worth less than none: it is not written.
+
+        Raises OperatorError.
+        """
+        if auth_state["expires"] <= time.time():
+            return False
+        return tokens.write(Path(self.root), self.person(), self.name, auth_state["access_token"])
+
+    async def token_mounts(self, person: Person) -> tuple[Mount, ...]:
+        """What the lab sees of its token, which is there and fresh. Raises UserError if the member is out."""
+        if not self.carries_token:
+            return ()
+        root, written = Path(self.root), None
+        await self._renew()
+        # Read once more after writing: the refresher may have renewed it in between.
+        while (auth_state := await self.user.get_auth_state()) != written:
+            self.write_token(auth_state)
+            written = auth_state
+        tokens.write_gitconfig(root, person, self.name, _who(written))
+        return (tokens.mount(root, person, self.name),)
+
+    async def _renew(self) -> None:
+        """Fetching the image may have taken longer than the token lives."""
+        auth_state = await self.user.get_auth_state()
+        if not auth_state or self.authenticator.renew_at(auth_state) > time.time():
+            return
+        if await self.authenticator.refresh_user(self.user) is False:
+            raise UserError("You are logged out at the identity service, or not allowed here any more. Log in again.",
+                            reason="session")  # fmt: skip
+
+    def run_post_stop_hook(self):
+        """The site's own hook. Before it, the token is removed, whether the lab was stopped, died or never came up."""
+        if self.carries_token:
+            tokens.remove(self.token_folder)
+        return super().run_post_stop_hook()
+
+
+def _who(auth_state: Mapping[str, Any] | None) -> dict[str, str]:
+    claims = (auth_state or {}).get("oauth_user") or {}
+    return {key: claims[key] for key in ("name", "email") if claims.get(key) and isinstance(claims[key], str)}

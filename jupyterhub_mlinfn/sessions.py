@@ -1,0 +1,244 @@
+"""The one refresher: everybody with a lab is looked up again at the identity service, gets a fresh token, or is out.
+
+JupyterHub itself refreshes only whoever makes a request. This loop does it for labs that nobody looks at: it asks the
+authenticator ahead of each token's end and once in every interval, keeps groups as they are there, and stops the labs
+of who may not be here any more. Trouble of the service is nobody's fault: labs and sessions go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import time
+import traceback
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jupyterhub import roles
+from jupyterhub.app import JupyterHub
+from jupyterhub.user import User
+from sqlalchemy.exc import SQLAlchemyError
+
+from . import files, metrics, tokens
+from .errors import OperatorError
+from .member import MemberSpawner
+
+TICK_S = 0.5
+AT_ONCE = 8
+"""People who are looked up at the same time."""
+LOOK_S = 120
+"""Longest that one look may take; the authenticator has shorter limits for each request."""
+SHORTEST_S = 1.0
+"""Between two looks at the same person, whatever their token says."""
+LONGEST_PAUSE_S = 60.0
+PRUNE_S = 60.0
+log = logging.getLogger("jupyterhub.mlinfn.sessions")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the site decides. The state file is what `mlinfn status` reads."""
+
+    root: Path
+    refresh_s: float
+    grace_s: float = 0.0
+
+    @property
+    def state(self) -> Path:
+        return self.root / "hub" / "identity-service.json"
+
+
+@dataclass(frozen=True)
+class Look:
+    """When somebody was looked up last (epoch seconds, as all times here), and what is known since."""
+
+    at: float
+    renew_at: float = float("inf")
+    failures: int = 0
+    """Looks in a row that brought nothing."""
+    haste: float = field(default_factory=lambda: random.uniform(0.1, 0.2))
+    """Part of the interval that is left out: people spread, and the promised interval includes the look itself."""
+
+
+def is_due(look: Look | None, now: float, refresh_s: float) -> bool:
+    """Whether somebody is to be looked up. A look in the future means that the clock was put back."""
+    return look is None or look.at > now or now >= due_at(look, refresh_s)
+
+
+def due_at(look: Look, refresh_s: float) -> float:
+    """When somebody is to be looked up again."""
+    if look.failures:
+        return look.at + pause_s(look.failures, refresh_s) * (1 - look.haste)
+    return max(look.at + SHORTEST_S, min(look.renew_at, look.at + refresh_s * (1 - look.haste)))
+
+
+def pause_s(failures: int, refresh_s: float) -> float:
+    """How long to wait after so many failures: 1, 2, 4... up to a minute, and never longer than the interval."""
+    return min(2.0 ** min(failures - 1, 10), LONGEST_PAUSE_S, max(refresh_s, SHORTEST_S))
+
+
+def apply(user: User, model: Mapping[str, Any]) -> None:
+    """The hub knows of this person what the identity service says now, as after a login."""
+    if model["name"] != user.name:
+        raise ValueError("The identity service gave somebody another name.")
+    if model.get("admin") is not None and model["admin"] != user.admin:
+        user.admin = model["admin"]
+    if model.get("user_info") is not None:
+        user.user_info = model["user_info"]
+    roles.assign_default_roles(user.db, entity=user)
+    if model.get("groups") is not None:
+        user.sync_groups(model["groups"])
+    user.db.commit()
+
+
+def labs_of(user: User) -> list[MemberSpawner]:
+    """The person's labs that run or start."""
+    return [lab for lab in user.spawners.values() if lab.active and lab.pending != "stop"]
+
+
+class Refresher:
+    """Looks people up when they are due, at most AT_ONCE at a time, each by a task of their own."""
+
+    def __init__(self, app: JupyterHub, rules: Rules):
+        self.app, self.rules = app, rules
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._busy: dict[str, asyncio.Task] = {}
+        self._looks: dict[str, Look] = {}
+        self._ends: dict[str, float] = {}  # user name -> when the token in their labs ends
+        self._out: dict[str, float] = {}  # user name -> since when; a restart of the hub begins the grace anew
+        self._told: str | None = None
+        self._pruned = 0.0
+
+    async def run(self, is_up: Callable[[], bool]) -> None:
+        """Never returns, whatever happens to one person. Begins once the hub is up and knows its labs."""
+        while True:
+            if is_up():
+                await self._tried("The refresher stumbled", self._round(time.time()))
+            await asyncio.sleep(TICK_S)
+
+    async def _round(self, now: float) -> None:
+        people = {user.name: user for user in list(self.app.users.values()) if labs_of(user)}
+        for book in (self._looks, self._ends, self._out):
+            for name in book.keys() - people.keys():
+                del book[name]
+        for name in people.keys() - self._busy.keys():
+            if people[name].encrypted_auth_state and is_due(self._looks.get(name), now, self.rules.refresh_s):
+                self._begin(name, self._look_up(people[name]))
+            elif self._is_over(name, now):
+                self._begin(name, self._stop_all(people[name]))
+        metrics.NEXT_EXPIRY.set(min(self._ends.values(), default=0))
+        self._prune(now)
+        self._tell(self.app.authenticator.trouble, now)
+
+    def _begin(self, name: str, work: Coroutine) -> None:
+        task = asyncio.get_running_loop().create_task(self._tried(f"{name} could not be looked after", work))
+        self._busy[name] = task
+        task.add_done_callback(lambda _: self._busy.pop(name))
+
+    async def _tried(self, what: str, work: Coroutine, otherwise: Any = None) -> Any:
+        """What the work returned, or `otherwise` if it failed: one person's trouble is not the others'.
+
+        The log gets the place and the kind of the error, not its words, which may hold claims or a token.
+        """
+        try:
+            return await work
+        except OperatorError as error:
+            log.error("%s: %s", what, error)
+        except Exception as error:  # noqa: BLE001 - the loop goes on for everybody else
+            if isinstance(error, SQLAlchemyError):
+                self.app.db.rollback()
+            log.error("%s: %s\n%s", what, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+        return otherwise
+
+    async def _look_up(self, user: User) -> None:
+        async with self._turns:
+            result = await self._tried(f"{user.name} could not be looked up", self._ask(user), "error")
+        metrics.REFRESHES.labels(result).inc()
+        if result in ("error", "trouble"):
+            before = self._looks.get(user.name)
+            self._looks[user.name] = Look(time.time(), failures=before.failures + 1 if before else 1)
+        elif result == "out" and self._is_over(user.name, time.time()):
+            await self._stop_all(user)
+
+    async def _ask(self, user: User) -> str:
+        """What the authenticator's answer came to, once it is put into effect."""
+        if not await user.get_auth_state():
+            raise OperatorError("What is kept of their login cannot be read, so their labs' tokens run out. Was the "
+                                "secret crypt_key replaced? They have to log in again.")  # fmt: skip
+        found = await asyncio.wait_for(self.app.authenticator.refresh_user(user), LOOK_S)
+        if found is False:
+            self._put_out(user)
+            return "out"
+        if found is not True:
+            self._let_in(user, found)
+        # From the book, not from the answer: a renewed token is there also when the rest of the look failed.
+        auth_state = await user.get_auth_state() or {}
+        self._ends[user.name] = auth_state["expires"]
+        if found is not True:
+            self._looks[user.name] = Look(time.time(), self.app.authenticator.renew_at(auth_state))
+        for lab in labs_of(user):  # nothing is awaited between looking at a lab and writing: no file outlives its lab
+            if lab.carries_token:
+                lab.write_token(auth_state)
+        return "trouble" if found is True else "well"
+
+    def _let_in(self, user: User, model: Mapping[str, Any]) -> None:
+        apply(user, model)
+        if self._out.pop(user.name, None) is not None:
+            log.warning("%s is allowed again; their labs go on", user.name)
+
+    def _put_out(self, user: User) -> None:
+        now = time.time()
+        self._looks[user.name] = Look(now)
+        if user.name in self._out:
+            return
+        self._out[user.name] = now
+        metrics.PEOPLE_OUT.inc()
+        when = f"in {self.rules.grace_s:.0f} s" if self.rules.grace_s else "now"
+        log.warning("%s is not allowed any more; their labs stop %s", user.name, when)
+        apply(user, {"name": user.name, "admin": False, "groups": []})
+
+    def _is_over(self, name: str, now: float) -> bool:
+        """Whether the person is out and their grace has passed; a clock that was put back gives no more of it."""
+        since = self._out.get(name)
+        return since is not None and not since <= now < since + self.rules.grace_s
+
+    async def _stop_all(self, user: User) -> None:
+        # One that is starting is stopped when it has started: JupyterHub cannot do it earlier.
+        await asyncio.gather(*(self._stop(user, lab) for lab in labs_of(user) if not lab.pending))
+
+    async def _stop(self, user: User, lab: MemberSpawner) -> None:
+        """Marked as JupyterHub marks its own stops, before anything is awaited, so that nobody stops it once more."""
+        lab._stop_pending = True
+        lab._stop_future = asyncio.ensure_future(self._end(user, lab))
+        await lab._stop_future
+
+    async def _end(self, user: User, lab: MemberSpawner) -> None:
+        try:
+            # A route that stays leads nowhere; a lab that stays would run for somebody who is out.
+            await self._tried(f"The route of {user.name} stays", self.app.proxy.delete_user(user, lab.name))
+            await self._tried(f"A lab of {user.name} did not stop", user.stop(lab.name))
+        finally:
+            lab._stop_future, lab._stop_pending = None, False
+
+    def _prune(self, now: float) -> None:
+        """Folders of labs that ended while nobody looked are removed; a lab that is starting keeps its own."""
+        if abs(now - self._pruned) < PRUNE_S:
+            return
+        self._pruned = now
+        labs = (lab for user in self.app.users.values() for lab in user.spawners.values() if lab.active)
+        for place in tokens.prune(self.rules.root, frozenset(lab.token_folder for lab in labs)):
+            log.info("Removed the token of a lab that is gone: %s", place.name)
+
+    def _tell(self, trouble: Any, now: float) -> None:
+        """The identity service's state, where it changed: as a metric and for `mlinfn status`; it is in the log already."""
+        reason = trouble.reason if trouble else ""
+        if reason == self._told:
+            return
+        self._told = reason
+        metrics.IDENTITY_SERVICE_UP.labels(self.app.authenticator.issuer).set(0 if reason else 1)
+        state = {"ok": not reason, "reason": reason, "since": trouble.since if trouble else now}
+        files.replace(self.rules.state, json.dumps(state) + "\n")
