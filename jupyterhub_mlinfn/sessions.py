@@ -234,7 +234,7 @@ class Refresher:
             log.info("Removed the token of a lab that is gone: %s", place.name)
 
     def _tell(self, trouble: Any, now: float) -> None:
-        """The identity service's state, where it changed: as a metric and for `mlinfn status`; it is in the log already."""
+        """The identity service's state, where it changed: a metric, and what `mlinfn status` reads. The log has it."""
         reason = trouble.reason if trouble else ""
         if reason == self._told:
             return

@@ -60,9 +60,11 @@ class Site:
         YAML().dump(self.settings, self.folder / "mlinfn.yaml")
 
     def make_folders(self) -> None:
-        """The root folder and the secrets, as `mlinfn up` makes them."""
+        """The root folder, the secrets and, where labs have tokens, the tmpfs for them, as `mlinfn up` makes them."""
         ground.folders(self.root)
         ground.make_secrets(self.root / "secrets")
+        if self.settings.get("login", "local") != "local":
+            ground.tmpfs(self.root / "run", self.folder / "fstab")
         self.token = (self.root / "secrets/proxy/proxy_token").read_text().strip()
 
     @property
