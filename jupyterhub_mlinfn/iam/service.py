@@ -1,0 +1,150 @@
+"""The identity service as the hub sees it: where its endpoints are, its keys, and whether it is well."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+
+from .. import discovery
+from ..discovery import Denied, Endpoints, Outage
+from ..errors import OperatorError
+from . import id_tokens
+
+FRESH_S = 60
+"""An answer so young says that the service is there."""
+KEYS_FRESH_S = 3600
+"""Older keys are asked for again before they are believed."""
+KEYS_PAUSE_S = 20
+"""Keys are asked for at most so often, whatever id tokens say about them."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is wrong with the identity service: one of discovery.REASONS, and since when (epoch seconds)."""
+
+    reason: str
+    since: float
+
+
+@dataclass
+class Book:
+    """Who of the service's parts is in trouble. The log says each reason once, and once that all is well again."""
+
+    log: logging.Logger
+    parts: dict[str, Trouble] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+
+    @property
+    def trouble(self) -> Trouble | None:
+        return min(self.parts.values(), key=lambda trouble: trouble.since, default=None)
+
+    def failed(self, part: str, reason: str) -> None:
+        """The part (discovery, keys, token, userinfo) is in trouble for that reason."""
+        if part not in self.parts or self.parts[part].reason != reason:
+            since = self.parts[part].since if part in self.parts else time.time()
+            self.parts[part] = Trouble(reason, since)
+        if reason not in self.told:
+            self.told.add(reason)
+            self.log.error("The identity service is in trouble: %s. Sessions and labs go on.", discovery.WORDS[reason])
+
+    def works(self, part: str) -> None:
+        """The part answered as it should."""
+        was = self.parts.pop(part, None)
+        if part == "discovery" and was:  # what the others failed of is probably over too; they will say if not
+            self.parts = {name: t for name, t in self.parts.items() if t.reason in ("invalid_client", "clock")}
+        if not self.parts and self.told:
+            self.told.clear()
+            self.log.warning("The identity service is well again.")
+
+
+class IdentityService:
+    """What is known of the service at `issuer`. `get` fetches an address and returns the JSON object there."""
+
+    def __init__(self, issuer: str, get: Callable[[str], Awaitable[dict[str, Any]]], log: logging.Logger):
+        self.issuer, self.get, self.log = issuer, get, log
+        self.book = Book(log)
+        self.endpoints: Endpoints | None = None
+        self.retry_s = (1.0, 60.0)
+        self.keys: list[jwt.PyJWK] = []
+        self._keys_seen = self._seen = float("-inf")
+        self._looking, self._asking = asyncio.Lock(), asyncio.Lock()
+        self._task: asyncio.Task | None = None
+
+    def part_of(self, url: str) -> str:
+        """Which part of the service answers at that address."""
+        known = self.endpoints
+        parts = {known.token: "token", known.userinfo: "userinfo", known.keys: "keys"} if known else {}
+        return parts.get(url.partition("?")[0], "discovery")
+
+    @property
+    def is_down(self) -> bool:
+        """True while the service has not answered since it was last found silent, or at all."""
+        return self.endpoints is None or "discovery" in self.book.parts
+
+    async def found(self) -> Endpoints:
+        """The endpoints, asked for again if the last answer is old. Raises Outage."""
+        async with self._looking:
+            if self.is_down or time.monotonic() - self._seen > FRESH_S:
+                await self._look()
+        return self.endpoints
+
+    async def _look(self) -> None:
+        try:
+            self.endpoints = discovery.endpoints(self.issuer, await self.get(discovery.well_known(self.issuer)))
+        except OperatorError as error:
+            if "metadata" not in self.book.told:
+                self.log.error("%s", error)
+            self.failed("discovery", Outage("metadata"))
+            raise Outage("metadata") from None
+        self._seen = time.monotonic()
+        self.book.works("discovery")
+
+    def failed(self, part: str, outage: Outage) -> None:
+        """Notes the trouble, and looks whether the service answers at all until it does."""
+        self.book.failed(part, outage.reason)
+        self.keep_looking()
+
+    def keep_looking(self) -> None:
+        """Starts, if it is not under way, to ask for the endpoints with growing pauses until they are there."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._until_found())
+
+    async def _until_found(self) -> None:
+        pause, longest = self.retry_s
+        while True:
+            try:
+                await self.found()
+                return
+            except Outage:
+                await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
+
+    async def key(self, token: Any) -> jwt.PyJWK:
+        """The key that an id token names. Unknown ones are looked for at the service. Raises Denied or Outage."""
+        kid = id_tokens.key_id(token)
+        async with self._asking:
+            age = time.monotonic() - self._keys_seen
+            if age > KEYS_FRESH_S or (age > KEYS_PAUSE_S and self._known_key(kid) is None):
+                self.keys = await self._published()
+                self._keys_seen = time.monotonic()
+        if (key := self._known_key(kid)) is None:
+            raise Denied("id_token")
+        return key
+
+    async def _published(self) -> list[jwt.PyJWK]:
+        published = await self.get((self.endpoints or await self.found()).keys)
+        try:
+            return jwt.PyJWKSet.from_dict(published).keys
+        except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
+            self.failed("keys", Outage("metadata"))
+            raise Outage("metadata") from None
+
+    def _known_key(self, kid: str | None) -> jwt.PyJWK | None:
+        fitting = [key for key in self.keys if key.public_key_use != "enc" and kid in (None, key.key_id)]
+        return fitting[0] if len(fitting) == 1 or (fitting and kid) else None
