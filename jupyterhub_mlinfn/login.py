@@ -40,13 +40,22 @@ def demo_port(settings: Settings) -> int:
 
 def client(settings: Settings) -> tuple[str, str]:
     """Id and secret of our client at the identity service. Raises OperatorError where one is not there."""
-    if settings.login == "demo":
-        return DEMO_CLIENT, secret(settings, "demo_client_secret")
-    if not has_client(settings):
+    check_client(settings)
+    client_id = DEMO_CLIENT if settings.login == "demo" else secret(settings, "iam_client_id")
+    return client_id, secret(settings, client_secret_name(settings))
+
+
+def client_secret_name(settings: Settings) -> str:
+    """Name of the client's secret among the hub's secrets."""
+    return "demo_client_secret" if settings.login == "demo" else "iam_client_secret"
+
+
+def check_client(settings: Settings) -> None:
+    """Nothing, if the client that `login: iam` needs was given. Raises OperatorError."""
+    if settings.login == "iam" and not has_client(settings):
         raise OperatorError("`login: iam` needs the id and the secret of a client that is registered at "
                             f"{settings.iam.issuer}, with the redirect URI {callback_url(settings)}. "
-                            "Once you have them: mlinfn iam client")  # fmt: skip
-    return secret(settings, "iam_client_id"), secret(settings, "iam_client_secret")
+                            "Once you have them: mlinfn iam client ID")  # fmt: skip
 
 
 def has_client(settings: Settings) -> bool:
@@ -114,16 +123,20 @@ def configure(c: Any, settings: Settings) -> None:
 
 
 def _service(c: Any, settings: Settings) -> None:
+    check_client(settings)
     ours = c.IAMAuthenticator
     ours.issuer = issuer(settings)
-    ours.client_id, ours.client_secret = client(settings)
+    folder = settings.root / "secrets" / "hub"
+    if settings.login == "demo":
+        ours.client_id, ours.login_service = DEMO_CLIENT, "the demo identity service"
+    else:
+        ours.client_id_file = str(folder / "iam_client_id")
+    ours.client_secret_file = str(folder / client_secret_name(settings))
     ours.oauth_callback_url = callback_url(settings)
     ours.scope = list(settings.iam.scopes)
-    ours.login_service = "a demo account" if settings.login == "demo" else "INDIGO IAM"
     ours.identity_book = f"{settings.root}/hub/identity.sqlite"
-    ours.enable_auth_state = True
-    ours.auth_refresh_age = seconds_of(settings.iam.refresh)
-    ours.auth_refresh_strict = True
+    ours.refresh_s = seconds_of(settings.iam.refresh)
+    ours.contact = settings.contact
 
 
 def _rules(c: Any, settings: Settings) -> None:

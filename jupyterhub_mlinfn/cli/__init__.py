@@ -14,7 +14,7 @@ import typer
 
 from .. import __version__
 from ..errors import OperatorError, UserError
-from . import config, demo, health, stack, users
+from . import config, demo, health, iam, stack, users
 
 NOT_WELL = 1
 USAGE = 2
@@ -50,6 +50,7 @@ def mlinfn(
 
 app.add_typer(config.app, name="config")
 app.add_typer(users.app, name="users")
+app.add_typer(iam.app, name="iam")
 app.add_typer(demo.app, name="demo")
 stack.register(app)
 health.register(app)

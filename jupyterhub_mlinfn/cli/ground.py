@@ -45,8 +45,7 @@ def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
     demo.check_switch(settings, site.config)
     done = [*folders(settings.root), *make_secrets(settings.root / "secrets", readers(settings))]
     done += [*demo.ground(settings), *tmpfs(settings.root / "run", fstab), *env_files(site)]
-    if settings.login == "iam":
-        login.client(settings)
+    login.check_client(settings)
     return done
 
 

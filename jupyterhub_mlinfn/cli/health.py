@@ -30,11 +30,17 @@ def doctor(context: typer.Context, json: Json = False) -> None:
 
 
 def _answer(context: typer.Context, wanted, json: bool) -> None:
-    from dataclasses import asdict
-
     from . import checks, facts
 
-    found = checks.findings(wanted, facts.gather(context.obj))
+    answer(checks.findings(wanted, facts.gather(context.obj)), json)
+
+
+def answer(found, json: bool) -> None:
+    """The findings, printed. Ends the command with 1 if one is red."""
+    from dataclasses import asdict
+
+    from . import checks
+
     worst = checks.worst(found)
     if json:
         as_json({"level": worst, "findings": [asdict(each) for each in found]})

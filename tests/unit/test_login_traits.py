@@ -7,6 +7,7 @@ from traitlets.config import Config
 
 from jupyterhub_mlinfn import login
 from jupyterhub_mlinfn.errors import OperatorError
+from jupyterhub_mlinfn.iam import IAMAuthenticator
 from jupyterhub_mlinfn.settings import Settings
 
 IAM = {"issuer": "https://iam.example.org", "allowed_groups": ["/ml-infn"], "admin_groups": ["ml-infn/keepers"],
@@ -49,13 +50,13 @@ def test_iam_gets_its_rules_and_its_client_from_files(settings):
     ours = c.IAMAuthenticator
     assert c.JupyterHub.authenticator_class == "indigo-iam"
     assert c.CryptKeeper["keys"] == ["crypt_key value"]
-    assert (ours.client_id, ours.client_secret) == ("iam_client_id value", "iam_client_secret value")
+    folder = here.root / "secrets/hub"
+    assert (ours.client_id_file, ours.client_secret_file) == tuple(str(folder / name) for name in CLIENT)
+    assert login.client(here) == ("iam_client_id value", "iam_client_secret value")
     assert (ours.allowed_groups, ours.admin_groups) == ({"ml-infn"}, {"ml-infn/keepers"})
     assert (ours.issuer, ours.owner_subject) == ("https://iam.example.org", "ab-12")
     assert ours.oauth_callback_url == "http://localhost:18440/hub/oauth_callback"
-    assert ours.auth_refresh_age == 120
-    assert ours.auth_refresh_strict is True
-    assert ours.enable_auth_state is True
+    assert ours.refresh_s == 120
     assert "extra_routes" not in c.ConfigurableHTTPProxy
 
 
@@ -71,6 +72,14 @@ def test_the_demo_is_reached_through_the_public_port(settings, subdomains, route
     assert c.IAMAuthenticator.issuer == "http://localhost:18440/demo-iam"
     assert c.IAMAuthenticator.client_id == "mlinfn"
     assert (c.IAMAuthenticator.allowed_groups, c.IAMAuthenticator.admin_groups) == ({"demo"}, {"demo/keepers"})
+
+
+def test_what_is_set_exists(settings):
+    for values in ({"login": "iam", "iam": IAM}, {"login": "demo"}):
+        c = configured(settings(**values))
+        ours = IAMAuthenticator(config=c)
+        assert set(c.IAMAuthenticator) <= set(ours.trait_names(config=True))
+        assert ours.enable_auth_state is ours.auth_refresh_strict is ours.manage_groups is True
 
 
 def test_the_demo_is_refused_beside_a_configured_iam(settings):
