@@ -21,6 +21,7 @@ class Refreshing:
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._tasks: set[asyncio.Task] = set()
         # Newest state of each person: a handler that was overtaken may write an older one to the database.
         self._latest: dict[str, State] = {}
 
@@ -32,6 +33,13 @@ class Refreshing:
         """
         if user.name in self.without_identity:
             return True
+        # To the end, even if whoever asked does not wait so long: a new refresh token must not get lost.
+        task = asyncio.get_running_loop().create_task(self._alone(user, handler))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _alone(self, user, handler) -> dict | bool:
         lock = self._locks.setdefault(user.name, asyncio.Lock())
         async with lock:
             return await self._refreshed(user, handler)
@@ -57,7 +65,7 @@ class Refreshing:
         state = states.newest(await user.get_auth_state(), self._latest.get(user.name))
         if not state or state.get("ended") or "expires" not in state:
             return False  # never logged in with us, or it is over
-        if handler is not None and self.service.is_down and self.service.endpoints:
+        if handler is not None and self.service.is_silent:
             return True  # nobody's page waits for an answer that is known not to come
         try:
             return await self._asked(user, state)

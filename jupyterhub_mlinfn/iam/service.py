@@ -73,8 +73,9 @@ class IdentityService:
         self.retry_s = (1.0, 60.0)
         self.keys: list[jwt.PyJWK] = []
         self._keys_seen = self._seen = float("-inf")
-        self._looking, self._asking = asyncio.Lock(), asyncio.Lock()
+        self._asking = asyncio.Lock()
         self._task: asyncio.Task | None = None
+        self._look_task: asyncio.Task | None = None
 
     def part_of(self, url: str) -> str:
         """Which part of the service answers at that address."""
@@ -85,13 +86,19 @@ class IdentityService:
     @property
     def is_down(self) -> bool:
         """True while the service has not answered since it was last found silent, or at all."""
-        return self.endpoints is None or "discovery" in self.book.parts
+        return self.endpoints is None or self.is_silent
+
+    @property
+    def is_silent(self) -> bool:
+        """True while the service is known not to answer."""
+        return "discovery" in self.book.parts
 
     async def found(self) -> Endpoints:
         """The endpoints, asked for again if the last answer is old. Raises Outage."""
-        async with self._looking:
-            if self.is_down or time.monotonic() - self._seen > FRESH_S:
-                await self._look()
+        if self.is_down or time.monotonic() - self._seen > FRESH_S:
+            if self._look_task is None or self._look_task.done():  # everybody who asks meanwhile waits for the same
+                self._look_task = asyncio.get_running_loop().create_task(self._look())
+            await asyncio.shield(self._look_task)
         return self.endpoints
 
     async def _look(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
-from support.hostile_issuer import CLIENT, SECRET, Issuer
+from support.hostile_issuer import CLIENT, FORGED, PEOPLE, SECRET, Issuer
 from support.hub import Hub, running_stock_hub
 from support.wait import until
 
@@ -83,3 +84,139 @@ def test_truth_lets_in(hub, issuer):
     assert sorted(anna["groups"]) == ["cms", "cms/ml"]
     assert anna["admin"] is False
     assert anna["user_info"] == {"name": "Anna Rossi", "display_name": "Anna Rossi", "initials": "AR"}
+
+
+def test_requests_carry_what_binds_them_to_this_browser(hub, issuer):
+    answer = hub.visitor().get("/hub/oauth_login", allow_redirects=False)
+    asked = parse_qs(urlsplit(answer.headers["Location"]).query)
+    assert asked["code_challenge_method"] == ["S256"]
+    assert asked["scope"] == ["openid profile email offline_access"]
+    assert len(asked["nonce"][0]) == 64
+    assert asked["state"] != parse_qs(urlsplit(hub.visitor().get("/hub/oauth_login", allow_redirects=False)
+                                               .headers["Location"]).query)["state"]  # fmt: skip
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+def test_id_token_that_proves_nothing_lets_nobody_in(hub, issuer, forged):
+    issuer.forge = forged
+    visitor, answer = log_in(hub)
+    assert answer.status_code in (403, 503), text(answer)
+    assert is_outside(visitor)
+
+
+def wrong_callbacks(state: str) -> dict[str, dict[str, str]]:
+    """What an attacker, or an old tab, may put into the address of the callback."""
+    other = base64.urlsafe_b64encode(b'{"state_id": "of-nobody"}').decode()
+    return {
+        "no state": {"code": "x"}, "another state": {"code": "x", "state": other}, "a state of letters": {"state": "é"},
+        "a state that is a list": {"code": "x", "state": base64.urlsafe_b64encode(b"[]").decode()},
+        "a state 9 KB long": {"code": "x", "state": "W1" * 4500}, "no code": {"state": state},
+        "an unknown code": {"code": "x", "state": state}, "another issuer": {"code": "x", "state": state, "iss": "https://x"},
+        "an error": {"error": "access_denied", "error_description": f"<script>{WORDS}</script>", "state": state},
+        "an error without state": {"error": WORDS, "error_description": WORDS},
+        "an error of two lines": {"error": f"a\n{WORDS}", "state": state},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("case", wrong_callbacks(""))
+def test_callback_that_this_browser_did_not_begin_is_refused(hub, issuer, case):
+    visitor = hub.visitor()
+    begun = visitor.get("/hub/oauth_login", allow_redirects=False).headers["Location"]
+    given = wrong_callbacks(parse_qs(urlsplit(begun).query)["state"][0])[case]
+    answer = visitor.get(f"/hub/oauth_callback?{urlencode(given)}")
+    assert answer.status_code in (400, 403), text(answer)
+    assert WORDS not in answer.text
+    assert is_outside(visitor)
+
+
+def test_callback_with_bytes_that_are_no_text_is_refused(hub, issuer):
+    visitor = hub.visitor()
+    answer = visitor.get("/hub/oauth_callback?code=%ff%fe&state=%ff")
+    assert answer.status_code == 403
+    assert "\\xff" not in hub.text()
+
+
+def test_code_works_once_and_in_one_browser(hub, issuer):
+    visitor = hub.visitor()
+    there = visitor.get("/hub/oauth_login", allow_redirects=False).headers["Location"]
+    back = visitor.session.get(there, allow_redirects=False).headers["Location"]
+    assert hub.visitor().session.get(back).status_code == 403, "a stolen link, without the cookie"
+    assert visitor.session.get(back).status_code == 200
+    assert visitor.session.get(back).status_code == 403
+
+
+HOSTILE_GROUPS = {
+    "missing": None, "a text": "cms", "an object": {"cms": True}, "a number": 7, "nested lists": [["cms"]],
+    "paths": ["../cms", "cms/../..", "/../cms"], "a line end": ["cms\n", "\ncms"], "10 KB": ["cms" * 3500],
+    "another's beginning": ["cm", "cms2", "cms/ml"], "capitals": ["CMS"], "null": [None], "empty": ["", "/"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("groups", HOSTILE_GROUPS.values(), ids=HOSTILE_GROUPS)
+def test_strange_groups_are_no_groups(hub, issuer, groups):
+    issuer.person = {**PEOPLE["anna"], "groups": groups}
+    visitor, answer = log_in(hub)
+    assert answer.status_code == 403
+    assert "You are not in a group that may log in" in text(answer)
+    assert is_outside(visitor)
+
+
+def test_hundreds_of_groups_are_kept_and_what_is_no_name_is_not(hub, issuer):
+    good = ["cms", *(f"group-{number}" for number in range(499))]
+    issuer.person = {**PEOPLE["anna"], "groups": [*good, "../x", "x\ny", "y" * 10_000, "one-too-many"]}
+    assert log_in(hub)[1].status_code == 200
+    assert sorted(hub.api.user("anna")["groups"]) == sorted(good)
+
+
+def test_refused_person_reads_who_they_are_and_whom_to_ask(hub, issuer):
+    issuer.person = {**PEOPLE["anna"], "groups": ["atlas"], "name": "Anna <b>Rossi</b>"}
+    answer = log_in(hub)[1]
+    assert answer.status_code == 403
+    for words in ("Anna <b>Rossi</b>", "(anna)", "cms", "keeper@example.org"):
+        assert words in text(answer)
+    assert "atlas" not in text(answer)
+
+
+@pytest.mark.parametrize("name", [None, "", ["anna"], "../root", "a/b", "..", "x" * 300, "anna\nroot"], ids=repr)
+def test_names_that_cannot_be_had_are_refused(hub, issuer, name):
+    issuer.person = {**PEOPLE["anna"], "preferred_username": name}
+    visitor, answer = log_in(hub)
+    assert answer.status_code == 403
+    assert "Your user name does not work here" in text(answer)
+    assert is_outside(visitor)
+
+
+@pytest.mark.parametrize("name", ["anna", "ANNA", "Anna"])
+def test_name_stays_with_who_had_it_first(hub, issuer, name):
+    assert log_in(hub)[1].status_code == 200
+    issuer.person = {**PEOPLE["anna"], "sub": "sub-of-another-anna", "preferred_username": name}
+    visitor, answer = log_in(hub)
+    assert answer.status_code == 403
+    assert "belongs to another person" in text(answer)
+    assert is_outside(visitor)
+
+
+def test_who_is_refused_does_not_keep_the_name(hub, issuer):
+    issuer.person = {**PEOPLE["anna"], "sub": "sub-outsider", "preferred_username": "carla", "groups": []}
+    assert log_in(hub)[1].status_code == 403
+    issuer.person = {**PEOPLE["anna"], "sub": "sub-carla", "preferred_username": "carla"}
+    assert log_in(hub)[1].status_code == 200
+
+
+TROUBLE = {
+    "a web page": (200, b"<html>words-of-the-issuer</html>"), "an error": (500, b"words-of-the-issuer"),
+    "too often": (429, b"{}"), "silence": None, "a list": (200, b"[]"), "nothing": (200, b""),
+    "deep nesting": (200, b"[" * 100_000), "2 MB": (200, b'{"a": "' + b"a" * 2_000_000 + b'"}'),
+    "a redirect": (302, b""), "no token": (200, b'{"error_description": "words-of-the-issuer"}'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", TROUBLE.values(), ids=TROUBLE)
+@pytest.mark.parametrize("part", ["token", "userinfo"])
+def test_trouble_of_the_service_is_said_and_nobody_is_logged_out(hub, issuer, part, answer):
+    stays, _ = log_in(hub)
+    issuer.answers[part] = answer
+    _, page = log_in(hub)
+    assert page.status_code == 503, text(page)
+    assert WORDS not in page.text
+    assert not is_outside(stays)
