@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,7 @@ def _require_tmpfs(settings: Settings) -> None:
 def watch(settings: Settings) -> None:
     """Starts the reconciler in the running hub and, where there is an identity service, the refresher."""
     app = JupyterHub.instance()
+    logging.getLogger("jupyterhub.mlinfn").parent = app.log  # else what our modules say is lost, or without a date
     client = docker.APIClient(version="auto", **kwargs_from_env())
 
     def is_up() -> bool:
