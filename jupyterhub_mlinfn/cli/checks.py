@@ -7,9 +7,11 @@ work); what it needs to know goes into Facts. None of them touches the world.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
+from ..discovery import WORDS
 from ..settings import Settings
 from .output import counted
 
@@ -54,9 +56,11 @@ class Facts:
     """Path -> free and total bytes of its disk."""
     taken_ports: tuple[int, ...]
     """Ports of ours on which something answers."""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    """What the hub wrote last of the identity service: ok, reason, since (epoch seconds); empty before it did."""
 
 
-Check = Callable[[Facts], Finding]
+Check = Callable[[Facts], "Finding | None"]
 
 
 def docker(facts: Facts) -> Finding:
@@ -91,6 +95,21 @@ def hub(facts: Facts) -> Finding:
     if facts.hub == "ok":
         return Finding("green", "Hub", f"It answers at http://{facts.settings.host}:{facts.settings.port}.")
     return Finding("red", "Hub", f"Nobody reaches it: {facts.hub}", "mlinfn logs hub proxy")
+
+
+def identity(facts: Facts) -> Finding | None:
+    """Whether those who log in can be looked up; nothing where everybody has a password here."""
+    if facts.settings.login == "local":
+        return None
+    title, known = "Identity service", facts.identity
+    if not known:
+        return Finding("amber", title, "The hub has not looked at it yet.", "wait a minute, then: mlinfn logs hub")
+    if known["ok"]:
+        return Finding("green", title, "It answers; groups and tokens are those of now.")
+    since = datetime.fromtimestamp(known["since"]).astimezone()
+    said = f"Since {since:%Y-%m-%d %H:%M %Z}: {WORDS[known['reason']]}. Labs and sessions go on, but nobody logs in."
+    is_demo = facts.settings.login == "demo"
+    return Finding("amber", title, said, "mlinfn logs iam-demo" if is_demo else "mlinfn iam check")
 
 
 def labs(facts: Facts) -> Finding:
@@ -182,16 +201,16 @@ def secrets(facts: Facts) -> Finding:
 
 WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, disk, subdomains)
 """Those that have an answer while Docker is off."""
-STATUS: Sequence[Check] = (docker, services, hub, guard, labs, disk, subdomains)
+STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, disk, subdomains)
 DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
                            bridge_filter)
 
 
 def findings(checks: Sequence[Check], facts: Facts) -> list[Finding]:
-    """What the checks found, in their order; without an engine, only what can be known."""
+    """What the checks found, in their order, where they concern this instance; without an engine, what can be known."""
     if isinstance(facts.engine, str):
         checks = [docker, *(each for each in checks if each in WITHOUT_ENGINE)]
-    return [check(facts) for check in checks]
+    return [found for found in (check(facts) for check in checks) if found]
 
 
 def worst(found: Sequence[Finding]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 import urllib.error
@@ -42,8 +43,16 @@ def gather(site: Site) -> Facts:
         settings=settings, engine=about, service_images=tuple(compose.service_images(settings)),
         lab_images=tuple(tagged(each.image) for each in settings.images),
         run_is_tmpfs=files.is_tmpfs(settings.root / "run"), secrets=tuple(loose_secrets(settings)),
-        **{name: future.result() for name, future in asked.items()},
+        identity=identity(settings.root), **{name: future.result() for name, future in asked.items()},
     )
+
+
+def identity(root: Path) -> dict[str, Any]:
+    """What the hub wrote last of the identity service; empty if nothing that can be read."""
+    try:
+        return json.loads((root / "hub" / "identity-service.json").read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def tagged(reference: str) -> str:

@@ -54,6 +54,36 @@ def test_what_is_not_well_is_named_with_what_mends_it(change, title, level, reme
     assert finding.reason.endswith(".")
 
 
+DEMO = Settings(login="demo")
+IAM = Settings(login="iam", iam={"issuer": "https://iam.example.org", "allowed_groups": ["a"]})
+
+
+@pytest.mark.parametrize(("settings", "known", "level", "said", "remedy"), [
+    (DEMO, {"ok": True, "reason": "", "since": 0}, "green", "It answers", ""),
+    (DEMO, {}, "amber", "not looked at it yet", "wait"),
+    (DEMO, {"ok": False, "reason": "unreachable", "since": 2e5}, "amber", "it does not answer", "mlinfn logs iam-demo"),
+    (IAM, {"ok": False, "reason": "invalid_client", "since": 2e5}, "amber", "Since 1970-01-0", "mlinfn iam check"),
+], ids=["well", "unknown", "away", "registration"])  # fmt: skip
+def test_identity_service_is_looked_at_where_there_is_one(settings, known, level, said, remedy):
+    (finding,) = [each for each in findings(STATUS, replace(WELL, settings=settings, identity=known))
+                  if each.title == "Identity service"]  # fmt: skip
+    assert finding.level == level
+    assert said in finding.reason
+    assert remedy in finding.remedy
+
+
+def test_identity_service_is_left_out_where_everybody_has_a_password_here():
+    assert "Identity service" not in [each.title for each in findings(STATUS, WELL)]
+
+
+@pytest.mark.parametrize(("text", "known"), [(None, {}), ("half {", {}), ('{"ok": true}', {"ok": True})])
+def test_what_the_hub_wrote_of_the_identity_service_is_read(tmp_path, text, known):
+    (tmp_path / "hub").mkdir()
+    if text:
+        (tmp_path / "hub/identity-service.json").write_text(text)
+    assert facts.identity(tmp_path) == known
+
+
 def test_without_docker_the_rest_is_still_said():
     found = findings(STATUS, replace(WELL, engine="Docker is not running. Start it with: sudo dockerd"))
     assert [each.title for each in found] == ["Docker", "Disk", "Subdomains"]

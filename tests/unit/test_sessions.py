@@ -1,9 +1,15 @@
-"""When somebody is looked up again: from times that were made up."""
+"""When somebody is looked up again, from times that were made up; and the loop over people who are not well."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyterhub_mlinfn.sessions import LONGEST_PAUSE_S, Look, due_at, is_due, pause_s
+from jupyterhub_mlinfn.sessions import AT_ONCE, LONGEST_PAUSE_S, Look, Refresher, Rules, due_at, is_due, pause_s
 
 HOUR = 3600.0
 seconds = st.floats(1, 10 * HOUR)
@@ -51,3 +57,65 @@ def test_everybody_is_due_within_the_interval_and_never_at_once(at, renew_in, fa
 @given(st.floats(0, 2e9))
 def test_people_who_were_looked_up_together_are_spread(at):
     assert len({due_at(Look(at), 300) for _ in range(20)}) > 5
+
+
+class User:
+    """Somebody with a lab that has no token file, and with a login of two hours."""
+
+    encrypted_auth_state = b"something"
+
+    def __init__(self, name):
+        self.name = name
+        self.spawners = {"": SimpleNamespace(active=True, pending=None, carries_token=False)}
+
+    async def get_auth_state(self):
+        return {"access_token": f"token-of-{self.name}", "expires": time.time() + 7200}
+
+
+class Authenticator:
+    """Cannot say anything about anybody; breaks over some, and is silent about others."""
+
+    issuer = "https://iam.example.org"
+    trouble = SimpleNamespace(reason="server_error", since=5.0)
+
+    def __init__(self):
+        self.asked, self.now, self.most = Counter(), 0, 0
+
+    async def refresh_user(self, user):
+        self.asked[user.name] += 1
+        if user.name.startswith("silent"):
+            await asyncio.sleep(3600)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.01)
+        self.now -= 1
+        if user.name == "broken":
+            raise RuntimeError((await user.get_auth_state())["access_token"])
+        return True
+
+
+def test_one_persons_failure_is_nobody_elses(tmp_path, caplog):
+    people = ["broken", "silent", *(f"member-{number}" for number in range(30))]
+    authenticator = Authenticator()
+    app = SimpleNamespace(users={name: User(name) for name in people}, authenticator=authenticator)
+    (tmp_path / "hub").mkdir()
+    asyncio.run(_run_until(app, Rules(tmp_path, refresh_s=0.1), lambda: min(
+        authenticator.asked[name] for name in people if name != "silent") > 1))  # fmt: skip
+    assert authenticator.asked["silent"] == 1
+    assert 2 <= authenticator.most <= AT_ONCE
+    assert "broken could not be looked up: RuntimeError" in caplog.text
+    assert "refresh_user" in caplog.text
+    assert "token-of" not in caplog.text
+    state = json.loads((tmp_path / "hub/identity-service.json").read_text())
+    assert state == {"ok": False, "reason": "server_error", "since": 5.0}
+
+
+async def _run_until(app, rules, is_enough):
+    loop = asyncio.ensure_future(Refresher(app, rules).run(lambda: True))
+    deadline = time.monotonic() + 20
+    while not is_enough():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.wait([loop])
