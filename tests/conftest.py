@@ -13,4 +13,5 @@ pytest_plugins = [
     "support.browser",
     "support.registry",
     "support.mini_lab",
+    "support.identity_service",
 ]

@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from support.client import API, Visitor
+from support.npm import NODE
 from support.places import free_ports
 from support.process import Program
-from support.proxy import NODE
 from support.wait import until
 
 START_S = 60

