@@ -65,7 +65,7 @@ def user_info(claims: Claims, name: str) -> dict[str, str]:
 def initials(called: str) -> str:
     """First letters of the first and the last word, such as AR for Anna Maria Rossi."""
     words = [word for word in called.replace("-", " ").split() if word[0].isalnum()]
-    return "".join(word[0] for word in dict.fromkeys((*words[:1], *words[1:][-1:]))).upper()[:2]
+    return "".join(word[0] for word in (*words[:1], *words[1:][-1:])).upper()[:2]
 
 
 def git_user(claims: Claims) -> dict[str, str]:

@@ -180,15 +180,15 @@ class IAMAuthenticator(Refreshing, GenericOAuthenticator):
 
     def build_access_tokens_request_params(self, handler, data=None) -> dict:
         """What a code is exchanged with."""
-        self._read_client()
+        self.read_client()
         return super().build_access_tokens_request_params(handler, data)
 
     def build_refresh_token_request_params(self, refresh_token: str) -> dict:
         """What a refresh token is exchanged with."""
-        self._read_client()
+        self.read_client()
         return super().build_refresh_token_request_params(refresh_token)
 
-    def _read_client(self) -> None:
+    def read_client(self) -> None:
         """Client id and secret as their files have them now: a wrong one that was put right needs no restart."""
         for trait in ("client_id", "client_secret"):
             path = Path(getattr(self, f"{trait}_file"))
@@ -247,6 +247,7 @@ class IAMAuthenticator(Refreshing, GenericOAuthenticator):
 
     async def authenticate(self, handler, data=None, **kwargs: Any) -> dict | None:
         """The person who comes back from the identity service; the handler is told who, for who is not allowed."""
+        await self.find_service(again=False)
         handler.refused_model = await super().authenticate(handler, data, **kwargs)
         return handler.refused_model
 

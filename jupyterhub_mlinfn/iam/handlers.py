@@ -33,6 +33,7 @@ class LoginHandler(OAuthLoginHandler):
         """A redirect with state, nonce and PKCE challenge."""
         try:
             await self.authenticator.find_service()
+            self.authenticator.read_client()
         except Outage as outage:
             raise pages.outage(outage.reason, self.authenticator.contact) from None
         super().get()
@@ -46,6 +47,11 @@ class LoginHandler(OAuthLoginHandler):
 
 class CallbackHandler(OAuthCallbackHandler):
     """Takes the browser back. Whatever the URL says in words is neither shown nor logged."""
+
+    async def prepare(self) -> None:
+        """Forgets the address: whatever logs it later, an error as well, has no code and no words of it."""
+        self.request.uri = self.request.path
+        await super().prepare()
 
     def check_arguments(self) -> None:
         """Nothing if this browser began this login here, and it ended well there. Raises Refusal."""

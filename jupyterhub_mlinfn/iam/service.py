@@ -16,7 +16,7 @@ from ..discovery import Denied, Endpoints, Outage
 from ..errors import OperatorError
 from . import id_tokens
 
-FRESH_S = 60
+FRESH_S = 20
 """An answer so young says that the service is there."""
 KEYS_FRESH_S = 3600
 """Older keys are asked for again before they are believed."""
@@ -115,6 +115,7 @@ class IdentityService:
     def failed(self, part: str, outage: Outage) -> None:
         """Notes the trouble, and looks whether the service answers at all until it does."""
         self.book.failed(part, outage.reason)
+        self._seen = float("-inf")
         self.keep_looking()
 
     def keep_looking(self) -> None:

@@ -55,7 +55,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory, proxy_command: list[str], prov
 def issuer(provider: Issuer, hub: Hub) -> Iterator[Issuer]:
     """The provider, truthful again and known by the hub to be there."""
     provider.reset()
-    until(lambda: 'id="retrying"' not in hub.visitor().get("/hub/login").text, 10, "the login button")
+    until(lambda: not is_waiting(hub), 10, "the login button")
     yield provider
     provider.reset()
 
@@ -96,11 +96,12 @@ def test_requests_carry_what_binds_them_to_this_browser(hub, issuer):
                                                .headers["Location"]).query)["state"]  # fmt: skip
 
 
-@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+@pytest.mark.parametrize("forged", ["another login", "no algorithm"])
 def test_id_token_that_proves_nothing_lets_nobody_in(hub, issuer, forged):
-    issuer.forge = forged
+    issuer.forge = FORGED[forged]
     visitor, answer = log_in(hub)
-    assert answer.status_code in (403, 503), text(answer)
+    assert answer.status_code == 403
+    assert "could not be verified" in text(answer)
     assert is_outside(visitor)
 
 
@@ -145,29 +146,6 @@ def test_code_works_once_and_in_one_browser(hub, issuer):
     assert visitor.session.get(back).status_code == 403
 
 
-HOSTILE_GROUPS = {
-    "missing": None, "a text": "cms", "an object": {"cms": True}, "a number": 7, "nested lists": [["cms"]],
-    "paths": ["../cms", "cms/../..", "/../cms"], "a line end": ["cms\n", "\ncms"], "10 KB": ["cms" * 3500],
-    "another's beginning": ["cm", "cms2", "cms/ml"], "capitals": ["CMS"], "null": [None], "empty": ["", "/"],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("groups", HOSTILE_GROUPS.values(), ids=HOSTILE_GROUPS)
-def test_strange_groups_are_no_groups(hub, issuer, groups):
-    issuer.person = {**PEOPLE["anna"], "groups": groups}
-    visitor, answer = log_in(hub)
-    assert answer.status_code == 403
-    assert "You are not in a group that may log in" in text(answer)
-    assert is_outside(visitor)
-
-
-def test_hundreds_of_groups_are_kept_and_what_is_no_name_is_not(hub, issuer):
-    good = ["cms", *(f"group-{number}" for number in range(499))]
-    issuer.person = {**PEOPLE["anna"], "groups": [*good, "../x", "x\ny", "y" * 10_000, "one-too-many"]}
-    assert log_in(hub)[1].status_code == 200
-    assert sorted(hub.api.user("anna")["groups"]) == sorted(good)
-
-
 def test_refused_person_reads_who_they_are_and_whom_to_ask(hub, issuer):
     issuer.person = {**PEOPLE["anna"], "groups": ["atlas"], "name": "Anna <b>Rossi</b>"}
     answer = log_in(hub)[1]
@@ -177,46 +155,78 @@ def test_refused_person_reads_who_they_are_and_whom_to_ask(hub, issuer):
     assert "atlas" not in text(answer)
 
 
-@pytest.mark.parametrize("name", [None, "", ["anna"], "../root", "a/b", "..", "x" * 300, "anna\nroot"], ids=repr)
-def test_names_that_cannot_be_had_are_refused(hub, issuer, name):
-    issuer.person = {**PEOPLE["anna"], "preferred_username": name}
-    visitor, answer = log_in(hub)
+def test_name_that_cannot_be_had_is_refused(hub, issuer):
+    issuer.person = {**PEOPLE["anna"], "preferred_username": "../root"}
+    answer = log_in(hub)[1]
     assert answer.status_code == 403
     assert "Your user name does not work here" in text(answer)
-    assert is_outside(visitor)
 
 
-@pytest.mark.parametrize("name", ["anna", "ANNA", "Anna"])
-def test_name_stays_with_who_had_it_first(hub, issuer, name):
+def test_name_stays_with_who_had_it_first(hub, issuer):
     assert log_in(hub)[1].status_code == 200
-    issuer.person = {**PEOPLE["anna"], "sub": "sub-of-another-anna", "preferred_username": name}
+    issuer.person = {**PEOPLE["anna"], "sub": "sub-of-another-anna", "preferred_username": "Anna"}
     visitor, answer = log_in(hub)
     assert answer.status_code == 403
     assert "belongs to another person" in text(answer)
     assert is_outside(visitor)
 
 
-def test_who_is_refused_does_not_keep_the_name(hub, issuer):
-    issuer.person = {**PEOPLE["anna"], "sub": "sub-outsider", "preferred_username": "carla", "groups": []}
-    assert log_in(hub)[1].status_code == 403
-    issuer.person = {**PEOPLE["anna"], "sub": "sub-carla", "preferred_username": "carla"}
-    assert log_in(hub)[1].status_code == 200
-
-
-TROUBLE = {
-    "a web page": (200, b"<html>words-of-the-issuer</html>"), "an error": (500, b"words-of-the-issuer"),
-    "too often": (429, b"{}"), "silence": None, "a list": (200, b"[]"), "nothing": (200, b""),
-    "deep nesting": (200, b"[" * 100_000), "2 MB": (200, b'{"a": "' + b"a" * 2_000_000 + b'"}'),
-    "a redirect": (302, b""), "no token": (200, b'{"error_description": "words-of-the-issuer"}'),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("answer", TROUBLE.values(), ids=TROUBLE)
-@pytest.mark.parametrize("part", ["token", "userinfo"])
-def test_trouble_of_the_service_is_said_and_nobody_is_logged_out(hub, issuer, part, answer):
+def test_trouble_of_the_service_is_said_and_nobody_is_logged_out(hub, issuer):
     stays, _ = log_in(hub)
-    issuer.answers[part] = answer
-    _, page = log_in(hub)
-    assert page.status_code == 503, text(page)
-    assert WORDS not in page.text
+    issuer.answers["token"] = (500, WORDS.encode())
+    answer = log_in(hub)[1]
+    assert answer.status_code == 503
+    assert "it answers with an error" in text(answer).lower()
+    assert WORDS not in answer.text
     assert not is_outside(stays)
+
+
+def test_unsigned_policy_has_its_page_with_the_link(hub, issuer):
+    issuer.error = {"error": "access_denied", "error_description": f"User anna needs to sign AUP {WORDS}"}
+    answer = log_in(hub)[1]
+    assert answer.status_code == 403
+    assert "policy has to be signed" in text(answer)
+    assert BeautifulSoup(answer.text, "html.parser").select_one(f"a[href='{issuer.url}']")
+    assert WORDS not in answer.text
+
+
+def test_who_leaves_the_groups_is_out_within_the_interval(hub, issuer):
+    visitor, _ = log_in(hub)
+    assert not is_outside(visitor)
+    issuer.person = {**PEOPLE["anna"], "groups": ["atlas"]}
+    until(lambda: is_outside(visitor), 5, "anna to be out", every_s=0.2)
+
+
+def test_login_page_retries_until_the_service_answers(hub, issuer):
+    stays, _ = log_in(hub)
+    issuer.answers = dict.fromkeys(("discovery", "token", "userinfo"), (503, b""))
+    until(lambda: not is_outside(stays) and is_waiting(hub), 5, "the login page to say so", every_s=0.2)
+    assert "identity service is unreachable, retrying" in text(hub.visitor().get("/hub/login"))
+    assert not is_outside(stays)
+    issuer.answers = {}
+    until(lambda: not is_waiting(hub), 5, "the login button")
+    assert not is_outside(stays)
+
+
+def is_waiting(hub: Hub) -> bool:
+    """Whether the login page says that it waits."""
+    return 'id="retrying"' in hub.visitor().get("/hub/login").text
+
+
+def test_client_secret_that_is_put_right_needs_no_restart(hub, issuer):
+    stays, _ = log_in(hub)
+    issuer.secret = "rotated"
+    assert log_in(hub)[1].status_code == 503
+    assert not is_outside(stays)
+    hub.secret.write_text("rotated\n")
+    assert log_in(hub)[1].status_code == 200
+    issuer.secret = SECRET
+    hub.secret.write_text(SECRET)
+
+
+def test_nothing_that_was_issued_is_in_the_log(hub, issuer):
+    log_in(hub)
+    log = hub.text()
+    assert "User logged in: anna" in log
+    found = [secret for secret in (*issuer.issued, SECRET, CRYPT_KEY, WORDS, "Rossi") if secret in log]
+    assert found == [], [line for line in log.splitlines() if any(secret in line for secret in found)]
