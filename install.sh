@@ -1,5 +1,5 @@
 #!/bin/bash
-# One command on a fresh machine: engine, images, secrets, services, the first two people. Running it again upgrades
+# One command on a fresh machine: engine, images, secrets, services, the first people. Running it again upgrades
 # what is not right, changes nothing that is, and never stops a running lab. `./install.sh --help` has the options.
 set -Eeuo pipefail
 
@@ -170,9 +170,15 @@ start_services() {
 
 # Passwords go to the screen only: `say` would write them into the log.
 ensure_people() {
-    if [ "$(setting login)" != local ]; then
-        say "      people come from elsewhere: login is $(setting login)"
-    elif [ "$(mlinfn users list --json | tr -d ' \n')" != "[]" ]; then
+    case $(setting login) in
+        demo) ensure_demo_people ;;
+        iam) say "      people come from $(setting iam issuer); whether they can: mlinfn iam check" ;;
+        *) ensure_local_people ;;
+    esac
+}
+
+ensure_local_people() {
+    if [ "$(mlinfn users list --json | tr -d ' \n')" != "[]" ]; then
         say "      there already; a new one: mlinfn users add NAME"
     else
         add_person keeper --admin
@@ -184,10 +190,28 @@ add_person() {
     local answer
     say "      adding $1"
     answer=$(mlinfn users add "$@" --json)
-    printf '%s' "$answer" | python3 -c '
+    printf '%s' "$answer" | show_people
+}
+
+ensure_demo_people() {
+    local answer
+    answer=$(mlinfn demo passwords --json)
+    if [ "$answer" = "[]" ]; then
+        say "      the four demo people have passwords already; new ones: mlinfn demo passwords --renew"
+    else
+        say "      four made-up people, to see what each may do"
+        printf '%s' "$answer" | show_people
+    fi
+}
+
+# People as `mlinfn --json` gives them, one or a list, on the screen.
+show_people() {
+    python3 -c '
 import json, sys
-person = json.load(sys.stdin)
-print("\n      user name: {name}\n      password:  {password}   (shown only now)\n".format(**person))' >&3
+people = json.load(sys.stdin)
+for person in people if isinstance(people, list) else [people]:
+    print("\n      user name: {name}   {what}\n      password:  {password}   (shown only now)".format(**{"what": "", **person}))
+print()' >&3
 }
 
 goodbye() {
@@ -199,7 +223,12 @@ goodbye() {
     if [ "$host" = localhost ]; then
         say "From another computer: ssh -L $port:localhost:$port $(hostname), then open that address there."
     fi
-    say "Log in with a user name and its password. How it is: mlinfn status. More people: mlinfn users add NAME"
+    case $(setting login) in
+        demo) say "Log in as one of the demo people. With your own IAM instead: docs/how-to/register-with-iam.md" ;;
+        iam) say "Log in through $(setting iam issuer). Whether people can: mlinfn iam check" ;;
+        *) say "Log in with a user name and its password. More people: mlinfn users add NAME" ;;
+    esac
+    say "How it is: mlinfn status"
 }
 
 main "$@"

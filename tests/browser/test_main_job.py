@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from support import demo
 from support.browser import screenshot
 from support.machine import Machine
 from support.places import free_ports
@@ -16,21 +16,23 @@ START_MS = 120_000
 
 
 @pytest.fixture(scope="module")
-def installed(new_machine) -> tuple[Machine, int]:
-    """A machine with our stack on it, reached over the same port here: (machine, port)."""
+def installed(new_machine) -> tuple[Machine, int, dict[str, str]]:
+    """A machine with our stack on it, reached over the same port here: (machine, port, the demo people's passwords)."""
     machine, port = new_machine(), free_ports()
     machine.put_checkout()
     machine.run(f"sed -i 's/^port: 8000/port: {port}/' /opt/mlinfn/config/mlinfn.yaml")
-    machine.run("cd /opt/mlinfn && ./install.sh </dev/null", 600)
+    said = machine.run("cd /opt/mlinfn && ./install.sh </dev/null", 600)
     way = machine.forward(port)
-    yield machine, port
+    yield machine, port, demo.passwords_in(said)
     way.stop()
 
 
 def log_in(page: Page, port: int, name: str, password: str) -> None:
-    """The page is where the hub sends somebody who has just logged in."""
+    """The page is where the hub sends somebody who has just logged in at the demo identity service."""
     page.goto(f"http://localhost:{port}/")
     screenshot(page, "login")
+    page.get_by_role("link", name=re.compile("log in", re.IGNORECASE)).click()
+    page.wait_for_url(re.compile("/demo-iam/"))
     page.get_by_label(re.compile("user ?name", re.IGNORECASE)).fill(name)
     page.get_by_label(re.compile("^password", re.IGNORECASE)).fill(password)
     page.get_by_role("button", name=re.compile("sign in|log in", re.IGNORECASE)).click()
@@ -76,29 +78,28 @@ def type_in_a_terminal(page: Page, command: str) -> None:
 
 
 def test_member_logs_in_picks_computes_types_and_stops(installed, page: Page):
-    machine, port = installed
-    password = json.loads(machine.run("mlinfn users add anna --json"))["password"]
-    log_in(page, port, "anna", password)
+    machine, port, passwords = installed
+    log_in(page, port, "demo-member", passwords["demo-member"])
     pick_and_start(page)
-    assert page.url.startswith(f"http://anna.localhost:{port}/")
+    assert page.url.startswith(f"http://demo-member.localhost:{port}/")
     expect(page.locator(".jp-Launcher").first).to_be_visible(timeout=START_MS)
-    assert run_a_cell(page, "import os, pwd\nprint(6 * 7, pwd.getpwuid(os.getuid()).pw_name)") == "42 anna"
+    assert run_a_cell(page, "import os, pwd\nprint(6 * 7, pwd.getpwuid(os.getuid()).pw_name)") == "42 demo-member"
     screenshot(page, "lab")
     type_in_a_terminal(page, "echo $((6 * 7)) $(whoami) > ~/from-the-terminal")
-    home = "/srv/mlinfn/users/anna/from-the-terminal"
+    home = "/srv/mlinfn/users/demo-member/from-the-terminal"
     machine.run(f"for i in $(seq 100); do [ -s {home} ] && exit 0; sleep 0.1; done; exit 1")
-    assert machine.run(f"cat {home}") == "42 anna\n"
+    assert machine.run(f"cat {home}") == "42 demo-member\n"
     page.goto(f"http://localhost:{port}/hub/home")
     screenshot(page, "home")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator("#start")).to_contain_text(re.compile("start", re.IGNORECASE), timeout=60_000)
-    assert machine.run("docker ps -aq --filter label=it.infn.mlinfn.user=anna") == ""
-    assert machine.run(f"cat {home}") == "42 anna\n", "the home goes with the container"
+    assert machine.run("docker ps -aq --filter label=it.infn.mlinfn.user=demo-member") == ""
+    assert machine.run(f"cat {home}") == "42 demo-member\n", "the home goes with the container"
 
 
 def test_wrong_password_is_said_on_the_login_page(installed, page: Page):
-    _machine, port = installed
-    log_in(page, port, "nobody", "not a password at all")
-    expect(page.get_by_text(re.compile("invalid|wrong|not right", re.IGNORECASE)).first).to_be_visible()
+    _machine, port, _passwords = installed
+    log_in(page, port, "demo-member", "not a password at all")
+    expect(page.get_by_role("alert")).to_contain_text("not the right name and password")
     screenshot(page, "login-refused")
-    assert "/hub/login" in page.url
+    assert "/demo-iam/login/" in page.url

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator
 
 import pytest
+from support import demo
 from support.client import API, Visitor
 from support.machine import Machine
 
@@ -18,13 +18,13 @@ ONE_MINUTE_S = 60
 
 
 @contextlib.contextmanager
-def member_of(machine: Machine, port: int, name: str) -> Iterator[API]:
-    """The API of a new member, who has logged in over the machine's public port."""
-    password = json.loads(machine.run(f"mlinfn users add {name} --json"))["password"]
+def logged_in(machine: Machine, port: int, name: str, password: str) -> Iterator[API]:
+    """The API of one of the demo people, who has logged in over the machine's public port."""
     way = machine.forward(port)
     try:
         visitor = Visitor(port)
-        assert visitor.log_in(name, password).ok
+        page = demo.log_in(visitor, name, password)
+        assert "/hub/" in page.url, page.text[:2000]
         yield visitor.api()
     finally:
         way.stop()
@@ -41,22 +41,27 @@ def test_bare_debian_reaches_a_first_login_and_the_second_run_keeps_the_lab(bare
     assert re.search(r"\d+ ?%", first.output), "no percent was shown"
     assert first.took_s < TEN_MINUTES_S
 
-    with member_of(machine, free_port, "anna") as api:
-        lab = api.start("anna")
+    people = demo.passwords_in(first.output)
+    assert set(people) == {"demo-member", "demo-keeper", "demo-other", "demo-nobody"}
+    with logged_in(machine, free_port, "demo-member", people["demo-member"]) as api:
+        lab = api.start("demo-member")
         with lab.kernel() as kernel:
             kernel.run("kept = 6 * 7")
             second = machine.try_run(INSTALL, 300)
             assert second.status == 0, second.output[-6000:]
             assert second.took_s < ONE_MINUTE_S
+            assert demo.passwords_in(second.output) == {}, "passwords are printed once"
             assert kernel.run("print(kept)") == "42\n"
-        assert api.server("anna")["ready"]
-        nothing_is_shared_by_default(machine)
+        assert api.server("demo-member")["ready"]
+        nothing_is_shared_by_default(machine, set(people.values()))
 
 
-def nothing_is_shared_by_default(machine: Machine) -> None:
+def nothing_is_shared_by_default(machine: Machine, passwords: set[str]) -> None:
     """Folders and secrets are as closed as the design says, and no password is in a log or a command line."""
     assert machine.run("stat -c %a /srv/mlinfn /srv/mlinfn/secrets/hub").split() == ["700", "700"]
     assert machine.run("find /srv/mlinfn/secrets -type f ! -perm 600").strip() == ""
+    logs = machine.run("cat /var/log/mlinfn-install.log; docker logs mlinfn-hub 2>&1; docker logs mlinfn-iam-demo 2>&1")
+    assert not any(password in logs for password in passwords)
     machine.run("apt-get install -y -q iproute2")
     listening = machine.run("ss -Hltn | awk '{print $4}'").split()
     assert all(not address.startswith(("0.0.0.0:", "[::]:", "*:")) for address in listening), listening

@@ -18,7 +18,7 @@ from docker.models.containers import Container
 from ruamel.yaml import YAML
 
 from jupyterhub_mlinfn import passwords
-from jupyterhub_mlinfn.cli import ground
+from jupyterhub_mlinfn.cli import compose, ground
 from jupyterhub_mlinfn.cli.site import Site
 from support.client import API
 from support.engine import remove_all, show_evidence
@@ -102,7 +102,7 @@ class Stack:
 
     def wait_healthy(self, *names: str, timeout_s: float = 60) -> None:
         """Nothing, once these are healthy."""
-        for name in names or SERVICES:
+        for name in names or compose.expected(Site(self.config).settings):
             until(lambda name=name: self.is_healthy(name), timeout_s, f"{name} to be healthy")
 
     def guard_health(self) -> requests.Response:
@@ -116,8 +116,12 @@ class Stack:
 
     def lab_of(self, name: str) -> Container:
         """The container of a person's lab."""
+        return self.labs_of(name)[0]
+
+    def labs_of(self, name: str) -> list[Container]:
+        """The running containers of a person's labs."""
         labels = [f"it.infn.mlinfn.instance={self.instance}", f"it.infn.mlinfn.user={name}"]
-        return self.engine.containers.list(filters={"label": labels})[0]
+        return self.engine.containers.list(filters={"label": labels})
 
     def listening(self) -> set[tuple[str, int]]:
         """Address and port offset of everything that listens on a port of the instance."""
