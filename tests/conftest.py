@@ -14,4 +14,5 @@ pytest_plugins = [
     "support.registry",
     "support.mini_lab",
     "support.identity_service",
+    "support.oidc_client",
 ]

@@ -1,4 +1,4 @@
-/* Guessing passwords is slow: after each wrong one its name waits, and after many it waits a minute. */
+/* Guessing passwords is slow: a name's tries are one after the other, each wrong one waits, after many for a minute. */
 
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 4000;
@@ -8,6 +8,17 @@ const MOST_NAMES = 1000;
 
 export class Attempts {
   #wrong = new Map();
+
+  #last = new Map();
+
+  /** What `work` gives, which begins when earlier tries of the name are over. */
+  async inTurn(name, work) {
+    const mine = (this.#last.get(name) ?? Promise.resolve()).then(work);
+    const over = mine.catch(() => {});
+    this.#last.set(name, over);
+    over.then(() => { if (this.#last.get(name) === over) this.#last.delete(name); });
+    return mine;
+  }
 
   /** Seconds for which no password of this name is looked at; 0 if one may be tried. */
   pause(name) {

@@ -2,10 +2,10 @@
 
    `node server.mjs CONFIG.json`, or without an argument /etc/iam-demo/config.json if there is one. Keys and variables:
 
-   issuer              MLINFN_DEMO_ISSUER               http://localhost:8000/demo-iam: as browsers and the hub reach it; loopback only
+   issuer              MLINFN_DEMO_ISSUER               http://localhost:8000/demo-iam, as browsers and the hub see it
    port                MLINFN_DEMO_PORT                 where it listens, on 127.0.0.1
    people              MLINFN_DEMO_PEOPLE               people.json (people.mjs shows it); read again at each request
-   state               MLINFN_DEMO_STATE                file for keys and tokens; made if missing, its folder has to be writable
+   state               MLINFN_DEMO_STATE                file for keys and tokens, made in a folder of its uid
    client_id           MLINFN_DEMO_CLIENT_ID            default `mlinfn`
    client_secret_file  MLINFN_DEMO_CLIENT_SECRET_FILE   read again at each request
    redirect_uris       MLINFN_DEMO_REDIRECT_URIS        a list; separated by spaces in the variable
@@ -15,6 +15,8 @@
    refresh_s           MLINFN_DEMO_REFRESH_S            life of refresh tokens, default 2592000
    configured_issuer   MLINFN_DEMO_CONFIGURED_ISSUER    the site's own IAM; the service refuses to start beside one
    switches            -                                faults for tests (switches.mjs); only in the file
+
+   The image sets the three paths: people.json and demo_client_secret in /run/secrets, state.json in /var/lib/iam-demo.
 */
 
 import { existsSync, readFileSync } from 'node:fs';
@@ -72,17 +74,21 @@ function fromEnvironment(environ) {
 
 function checkAlone(config) {
   if (config.configured_issuer) {
-    throw new Refusal(`An identity service is configured (${config.configured_issuer}), so the demo one does not start: `
-      + 'anybody with its printed passwords could enter. Set `login: iam` in mlinfn.yaml.');
+    throw new Refusal(`An identity service is configured (${config.configured_issuer}), so the demo one does not start `
+      + 'beside it: anybody with its printed passwords could enter. Write `login: iam` in mlinfn.yaml.');
   }
 }
 
 function checkValues(config) {
   const missing = NEEDED.filter((key) => !config[key] || config[key].length === 0);
-  if (missing.length) throw new Refusal(`The demo identity service has no ${missing.join(', ')}; \`mlinfn up\` sets them.`);
+  if (missing.length) {
+    throw new Refusal(`The demo identity service was not told ${missing.join(', ')}; \`mlinfn up\` sets them.`);
+  }
   for (const key of NUMBERS) {
     config[key] = Number(config[key]);
-    if (!Number.isInteger(config[key]) || config[key] < 1) throw new Refusal(`${key} has to be a whole number above 0.`);
+    if (!Number.isInteger(config[key]) || config[key] < 1) {
+      throw new Refusal(`${key} has to be a whole number above 0.`);
+    }
   }
   if (!['iam', 'wlcg'].includes(config.flavour)) throw new Refusal('flavour has to be `iam` or `wlcg`.');
   checkIssuer(config.issuer);
@@ -94,7 +100,7 @@ function checkIssuer(issuer) {
     throw new Refusal(`issuer is ${issuer}; it has to look like http://localhost:8000/demo-iam.`);
   }
   if (!isLoopback(url.hostname)) {
-    throw new Refusal(`The demo identity service is for one's own machine: its issuer is ${issuer}, and only localhost, `
-      + 'names under it and 127.0.0.1 are allowed. Use `login: iam` or `login: local` on a public name.');
+    throw new Refusal(`The demo identity service is for one's own machine: its issuer is ${issuer}, and only `
+      + 'localhost, names under it and 127.0.0.1 are allowed. Use `login: iam` or `login: local` on a public name.');
   }
 }

@@ -25,9 +25,11 @@ export function loginHandler({ config, provider, switches, attempts, log }) {
 
     const fields = await readForm(req);
     if (!fields) return send(res, 413, page('Too long', 'What was typed is too long for a name and a password.'));
-    const { person, problem, status } = await check(fields, people, attempts, switches);
+    const { person, problem, status } = await attempts.inTurn(fields.username, () => (
+      check(fields, people, attempts, switches)));
     log(`login ${person?.username ?? 'refused'}`);
-    if (problem) return form(status, { username: fields.username, problem });
+    // A name that nobody has may be a password in the wrong field.
+    if (problem) return form(status, { username: people.has(fields.username) ? fields.username : '', problem });
     return finish(req, res, { provider, details, person, isUnsigned: switches.now().aup.includes(person.username) });
   };
 }
@@ -51,7 +53,7 @@ async function finish(req, res, { provider, details, person, isUnsigned }) {
   }
   const { client_id: clientId, scope } = details.params;
   const grant = new provider.Grant({ accountId: person.sub, clientId }); // our own client: nobody is asked for consent
-  grant.addOIDCScope(scope);
+  if (scope) grant.addOIDCScope(scope);
   const grantId = await grant.save();
   return provider.interactionFinished(req, res, { login: { accountId: person.sub }, consent: { grantId } });
 }

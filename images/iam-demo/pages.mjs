@@ -6,11 +6,11 @@ import { readFileSync } from 'node:fs';
 const STYLE = readFileSync(new URL('style.css', import.meta.url), 'utf8');
 const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
 // A form's answer redirects to the hub and from there to a lab, on other ports and names of this machine.
-const HERE = "'self' http://localhost:* http://*.localhost:* http://127.0.0.1:* https://localhost:* https://*.localhost:*";
+const MACHINE = ['localhost', '*.localhost', '127.0.0.1'].flatMap((host) => [`http://${host}:*`, `https://${host}:*`]);
 
 export const HEADERS = {
-  'Content-Security-Policy':
-    `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; form-action ${HERE}; base-uri 'none'; frame-ancestors 'none'`,
+  'Content-Security-Policy': `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; `
+    + `form-action 'self' ${MACHINE.join(' ')}; base-uri 'none'; frame-ancestors 'none'`,
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
   'Cache-Control': 'no-store',
@@ -61,29 +61,33 @@ export function page(title, sentence) {
   return frame(title, html`<section><h1>${title}</h1><p>${sentence}</p></section>`);
 }
 
-/** The login page. `people` are shown as a hint; `problem` is a sentence about the last try. */
+/** The login page. `people` are shown as a hint, `username` is filled in, `problem` says what was wrong. */
 export function loginPage({ action, people, username = '', problem = '' }) {
   const alert = problem ? html`<p class="alert" id="problem" role="alert">${problem}</p>` : '';
-  const described = problem ? html` aria-describedby="problem" aria-invalid="true"` : '';
-  return frame('Log in', html`<section>
-<h1>Log in</h1>
+  const described = problem ? html`aria-describedby="problem" aria-invalid="true"` : '';
+  const [nameFocus, passwordFocus] = username ? ['', 'autofocus'] : ['autofocus', ''];
+  return frame('Sign in', html`<section>
+<h1>Sign in</h1>
 ${alert}
 <form method="post" action="${action}">
 <label for="username">User name</label>
-<input id="username" name="username" value="${username}" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="200" required${username ? '' : html` autofocus`}${described}>
+<input id="username" name="username" value="${username}" maxlength="200" required ${nameFocus} ${described}
+  autocomplete="username" autocapitalize="none" spellcheck="false">
 <label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" maxlength="1000" required${username ? html` autofocus` : ''}${described}>
-<button type="submit">Log in</button>
+<input id="password" name="password" type="password" maxlength="1000" required ${passwordFocus} ${described}
+  autocomplete="current-password">
+<button type="submit">Sign in</button>
 </form>
 ${hint(people)}
 </section>`);
 }
 
 function hint(people) {
-  const rows = people.map(({ username, groups }) => html`<tr><th scope="row">${username}</th><td>${groups.join(', ') || 'no group'}</td></tr>`);
+  const rows = people.map(({ username, groups }) => html`<tr>
+<th scope="row">${username}</th><td>${groups.join(', ') || 'no group'}</td></tr>`);
   return html`<details>
 <summary>Who is there?</summary>
-<p>Their passwords were shown once, when the service was installed.</p>
+<p>Their passwords were shown once. <code>mlinfn demo passwords --renew</code> makes new ones.</p>
 <table><thead><tr><th scope="col">User name</th><th scope="col">Groups</th></tr></thead><tbody>${rows}</tbody></table>
 </details>`;
 }

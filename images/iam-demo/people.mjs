@@ -41,4 +41,5 @@ export async function matches(someone, password) {
   return timingSafeEqual(actual, expected) && stored === someone?.hash;
 }
 
-const nobodysHash = ['scrypt', COST.N, COST.r, COST.p, randomBytes(16).toString('hex'), randomBytes(32).toString('hex')].join('$');
+const random = (bytes) => randomBytes(bytes).toString('hex');
+const nobodysHash = ['scrypt', COST.N, COST.r, COST.p, random(16), random(32)].join('$');

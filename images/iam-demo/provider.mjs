@@ -7,7 +7,7 @@ import Provider, { errors } from 'oidc-provider';
 
 import { accessToken, claimsOf, claimsOfScopes } from './claims.mjs';
 import { clientSecret } from './config.mjs';
-import { page } from './pages.mjs';
+import { HEADERS, page } from './pages.mjs';
 import { readPeople, withSubject } from './people.mjs';
 import { adapterFor } from './state.mjs';
 
@@ -55,7 +55,7 @@ function cookieNames() {
 }
 
 function options(config, switches) {
-  const off = { enabled: false };
+  const [on, off] = [{ enabled: true }, { enabled: false }];
   return {
     claims: claimsOfScopes(config.flavour),
     scopes: ['openid', 'profile', 'email', 'offline_access', ...(config.flavour === 'wlcg' ? ['wlcg.groups'] : [])],
@@ -66,9 +66,10 @@ function options(config, switches) {
     expiresWithSession: () => false,
     rotateRefreshToken: () => switches.now().rotate,
     issueRefreshToken: (ctx, one, code) => code.scopes.has('offline_access'),
-    findAccount: (ctx, sub, token) => findAccount(config, switches, ctx, sub, token),
+    findAccount: (ctx, sub) => findAccount(config, switches, ctx, sub),
     interactions: { url: (ctx, { uid }) => `${config.prefix}/login/${uid}` },
     renderError: (ctx, { error, error_description: text }) => {
+      ctx.set(HEADERS);
       ctx.type = 'html';
       ctx.body = page('Not possible', sentences(error, text));
     },
@@ -77,8 +78,9 @@ function options(config, switches) {
       Interaction: LOGIN_S, RefreshToken: config.refresh_s, Session: LOGIN_S,
     },
     features: {
-      devInteractions: off, rpInitiatedLogout: off, pushedAuthorizationRequests: off, resourceIndicators: off, dPoP: off,
-      introspection: { enabled: true }, revocation: { enabled: true },
+      devInteractions: off, rpInitiatedLogout: off, pushedAuthorizationRequests: off, resourceIndicators: off,
+      dPoP: off,
+      introspection: on, revocation: on,
     },
   };
 }
@@ -137,10 +139,10 @@ function issueJwts(provider, config, state) {
 function likeIam(config) {
   const extra = { code_challenge_methods_supported: ['plain', 'S256'], ...slash(config) };
   return async (ctx, next) => {
-    const route = ctx.path;
-    if (route === ROUTES.authorization) ctx.query = asked(ctx.query);
+    const { path } = ctx;
+    if (path === ROUTES.authorization) ctx.query = asked(ctx.query);
     await next();
-    if (route === '/.well-known/openid-configuration' && ctx.status === 200) ctx.body = { ...ctx.body, ...extra };
+    if (path === '/.well-known/openid-configuration' && ctx.status === 200) ctx.body = { ...ctx.body, ...extra };
     forgetSession(ctx, cookieNames().session);
   };
 }
@@ -149,7 +151,7 @@ function slash(config) {
   return config.flavour === 'iam' ? { issuer: `${config.issuer}/` } : {};
 }
 
-/** The authorization request as the provider shall see it. It knows S256 only: the challenge of a plain one is hashed for it. */
+/** The authorization request as the provider shall see it. It knows S256 only: a plain challenge is hashed for it. */
 function asked(query) {
   const { code_challenge: challenge, code_challenge_method: method = 'plain' } = query;
   const changed = { ...query };

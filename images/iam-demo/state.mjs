@@ -1,11 +1,11 @@
 /* Keys and tokens in one file, so that a restart ends nobody's session.
 
-   A change that a client could notice is on disk before its answer goes out: a rotated refresh token that was lost would
-   log its owner out. Changes that come while a write is under way share the next one. Logins that have just begun stay in
-   memory: after a restart they are begun again. */
+   A change that a client could notice is on disk before its answer goes out: a rotated refresh token that was lost
+   would log its owner out. Changes that come while a write is under way share the next one. Logins that have just
+   begun stay in memory: after a restart they are begun again. */
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -64,9 +64,11 @@ export class State {
 
   #check() {
     try {
-      writeFileSync(this.#path, this.#text(), { mode: 0o600 });
+      writeFileSync(`${this.#path}.new`, this.#text(), { mode: 0o600 });
+      renameSync(`${this.#path}.new`, this.#path);
     } catch (error) {
-      throw new Refusal(`The state ${this.#path} cannot be written (${error.code}); its folder has to belong to uid ${process.getuid()}.`);
+      throw new Refusal(`The state ${this.#path} cannot be written (${error.code}); its folder has to belong to uid `
+        + `${process.getuid()}.`);
     }
   }
 
@@ -115,8 +117,8 @@ export function adapterFor(state, client) {
     }
 
     async findByUid(uid) {
-      const found = [...this.entries.values()].find(({ model, payload }) => model === this.model && payload.uid === uid);
-      return found?.payload;
+      const mine = [...this.entries.values()].filter(({ model }) => model === this.model);
+      return mine.find(({ payload }) => payload.uid === uid)?.payload;
     }
 
     async upsert(id, payload, expiresIn) {
