@@ -11,11 +11,11 @@ from pydantic import Field
 
 from . import settings_errors
 from .errors import OperatorError
-from .settings_sections import IAM, Culling, IDRange, Image, Limits, Network, Sizes, Starting, UnlistedImages
+from .settings_sections import IAM, Culling, GPUs, IDRange, Image, Limits, Network, Sizes, Starting, UnlistedImages
 from .settings_types import ROOT_WORDS, UNITS, Clashes, Hostname, Instance, Model, bytes_of, seconds_of
 from .settings_words import Words
 
-__all__ = ["UNITS", "Image", "Limits", "Settings", "bytes_of", "config_path", "load", "seconds_of"]
+__all__ = ["UNITS", "GPUs", "Image", "Limits", "Settings", "bytes_of", "config_path", "load", "seconds_of"]
 
 PORTS = 20  # of an instance, from `port` on
 
@@ -48,6 +48,8 @@ class Settings(Model):
     """Who may type an image reference of their own."""
     sizes: Sizes = Sizes()
     """What members choose from where an image does not say."""
+    gpus: GPUs = GPUs()
+    """Which GPUs are lent, to whom, and how many."""
     starting: Starting = Starting()
     """Time limits of a start."""
     limits: Limits = Limits()

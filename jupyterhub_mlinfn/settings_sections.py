@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,6 +13,7 @@ from .settings_types import (
     Clashes,
     CPUs,
     Duration,
+    GPUSlug,
     Group,
     Issuer,
     Memory,
@@ -85,6 +87,8 @@ class UnlistedImages(Model):
 class Culling(Model):
     idle: Duration = "2h"
     """A lab without activity for so long is stopped."""
+    gpu_idle: Duration | None = "1h"
+    """The same for labs with a GPU, where that is shorter. Empty: no difference."""
     max_age: Duration | None = "7d"
     """A lab is stopped at this age, busy or not. Empty: never."""
     stop_busy: bool = False
@@ -170,3 +174,47 @@ class IAM(Model):
         yield from twice(self.admin_groups, "admin_groups")
         if "openid" not in self.scopes:
             yield ("scopes",), "`openid` is missing; without it nobody can be recognised."
+
+
+class GPULimits(Model):
+    per_server: int | None = Field(None, ge=0)
+    """Most GPUs that one lab of a member may have. Empty: that of `gpus`."""
+    per_person: int | None = Field(None, ge=0)
+    """Most GPUs that a member may hold. Empty: that of `gpus`."""
+    total: int | None = Field(None, ge=0)
+    """Most GPUs that all members of the group may hold together. Empty: no limit."""
+    classes: dict[GPUSlug, Annotated[int, Field(ge=0)]] = Field({})
+    """Most GPUs of a class that a member may hold, such as {h200: 1}."""
+
+
+class GPUs(Model):
+    source: Literal["auto", "nvml", "cdi", "simulated", "none"] = "auto"
+    """Where the list of GPUs comes from: the driver (nvml), Docker's device specifications (cdi), or made up, for
+    trying out (simulated). auto: the driver, else the specifications, else no GPU is lent."""
+    simulated: int = Field(2, ge=1, le=64)
+    """How many GPUs to make up, with `source: simulated`."""
+    driver: Literal["auto", "cdi", "nvidia"] = "auto"
+    """How Docker hands devices to a lab. auto: cdi where Docker knows the devices by it, else nvidia."""
+    per_server: int = Field(2, ge=0)
+    """Most GPUs that one lab may have."""
+    per_person: int = Field(2, ge=0)
+    """Most GPUs that one member may hold."""
+    classes: dict[GPUSlug, Annotated[int, Field(ge=0)]] = Field({})
+    """Most GPUs of a class that one member may hold, such as {h200: 1}."""
+    groups: dict[Group, GPULimits] = Field({})
+    """Other limits for members of a group. Who is in several has the highest; `total` counts for each."""
+    share: dict[GPUSlug, Annotated[int, Field(ge=2, le=64)]] = Field({})
+    """Classes whose devices are lent to several labs at a time, such as {t4: 4}. Nothing keeps their memory apart."""
+    reserve: tuple[str, ...] = ()
+    """UUIDs of devices that are never lent."""
+    names: dict[GPUSlug, Title] = Field({})
+    """What members read for a class, such as {a100-1g.10gb: "A100, a seventh"}."""
+    wait: Duration = "30m"
+    """Longest that a start waits in line for a GPU."""
+    show_holders: bool = False
+    """Who waits sees who holds the GPUs."""
+
+    def clashes(self) -> Clashes:
+        yield from twice(self.reserve, "reserve")
+        if self.per_server > self.per_person:
+            yield ("per_server",), f"{self.per_server} is more than `per_person`, {self.per_person}."

@@ -57,6 +57,7 @@ def text_like(pattern: str, words: str) -> Any:
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=40), Words(
     "a short name of small letters, digits and single hyphens or dots, such as lab-ml")]
+GPUSlug = text_like(r"^[a-z0-9]+([.-][a-z0-9]+)*$", "a class of GPUs such as t4; `mlinfn gpus` lists them")
 Memory = text_like(MEMORY.pattern, "a size such as 512M or 8G (K, M, G or T, no space)")
 CPUs = Annotated[str, BeforeValidator(as_text), Field(pattern=r"^([1-9]\d*(\.\d+)?|0\.\d*[1-9]\d*)$"),
                  Words("a number of CPUs above 0, such as 2 or 0.5")]

@@ -1,0 +1,57 @@
+"""How lent devices reach a container: by CDI name, or by id through NVIDIA's runtime. Touches nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from docker.types import DeviceRequest
+
+from .request import Lease
+
+_NODE = re.compile(r"/dev/nvidia\d+")
+CAPABILITIES = [["gpu", "compute", "utility"]]
+
+
+def way(lease: Lease, driver: str, is_simulated: bool = False) -> str:
+    """cdi, nvidia, or none: how this lease is given, as the site's `gpus.driver` wants it."""
+    if not lease.devices or is_simulated:
+        return "none"
+    return ("cdi" if all(device.cdi for device in lease.devices) else "nvidia") if driver == "auto" else driver
+
+
+def device_requests(lease: Lease, by: str) -> list[DeviceRequest]:
+    """What the Engine is asked for: these devices and no others, never a count."""
+    if by == "cdi":
+        return [DeviceRequest(driver="cdi", device_ids=[device.cdi for device in lease.devices])]
+    if by == "nvidia":
+        return [DeviceRequest(driver="nvidia", device_ids=list(lease.uuids), capabilities=CAPABILITIES)]
+    return []
+
+
+def environment(lease: Lease, by: str) -> dict[str, str]:
+    """What a lab knows of its GPUs. `void` keeps the runtime from adding others where NVIDIA's is the default one."""
+    visible = ",".join(lease.uuids) if by == "nvidia" else "void"
+    return {"MLINFN_GPUS": ",".join(lease.uuids), "NVIDIA_VISIBLE_DEVICES": visible}
+
+
+def labels(lease: Lease, prefix: str) -> dict[str, str]:
+    """What the container says it holds; nothing without a GPU."""
+    if not lease.devices:
+        return {}
+    return {f"{prefix}gpus": ",".join(lease.uuids), f"{prefix}slots": str(lease.slots)}
+
+
+def difference(lease: Lease, seen: Iterable[str]) -> str:
+    """A sentence about cards that a container sees and was not lent, or the reverse; empty if it is right.
+
+    `seen` are the names in its /dev. Nothing is known of a device whose nodes are not known.
+    """
+    if any(not device.nodes for device in lease.devices):
+        return ""
+    wanted = {node for device in lease.devices for node in device.nodes if _NODE.fullmatch(node)}
+    found = {node for node in seen if _NODE.fullmatch(node)}
+    more, less = sorted(found - wanted), sorted(wanted - found)
+    said = [f"sees {', '.join(more)}, which it was not lent"] if more else []
+    said += [f"does not see {', '.join(less)}, which it was lent"] if less else []
+    return f"It {' and '.join(said)}." if said else ""

@@ -1,0 +1,101 @@
+"""Who holds which GPU, read from the Engine's containers: theirs is the only truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .devices import Device
+
+LABELS = "it.infn.mlinfn."
+SERVICE = f"{LABELS}service"
+"""Label of our own services: the hub looks at GPUs and holds none."""
+HOLDING = frozenset({"created", "running", "paused", "restarting", "removing"})
+"""States of a container whose devices cannot be lent. One that has ended gives them back."""
+ALL_SLOTS = 0
+"""What a container that is not ours takes: the whole device."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A container and what it holds. `user` is None for one that is not a lab."""
+
+    container: str
+    uuids: tuple[str, ...]
+    slots: int = ALL_SLOTS
+    user: str | None = None
+    server: str = ""
+    since: float = 0
+    """Seconds since the epoch."""
+
+
+def is_lab(container: Mapping[str, Any]) -> bool:
+    """True if the container in the Engine's list is a lab of this software, of whichever instance."""
+    return f"{LABELS}user" in (container.get("Labels") or {})
+
+
+def needs_a_look(container: Mapping[str, Any]) -> bool:
+    """True if only an inspection tells what this container of the Engine's list holds."""
+    return container["State"] in HOLDING and not is_lab(container) and SERVICE not in (container.get("Labels") or {})
+
+
+def holders(containers: Iterable[Mapping[str, Any]], inspected: Mapping[str, Mapping[str, Any]],
+            devices: Sequence[Device]) -> tuple[Holder, ...]:  # fmt: skip
+    """Everybody who holds a device. `containers` is the Engine's list, `inspected` the foreign ones by id."""
+    found = []
+    for container in containers:
+        if container["State"] not in HOLDING:
+            continue
+        if is_lab(container):
+            found.append(_lab(container))
+        elif container["Id"] in inspected:
+            found.append(Holder(container["Id"], _foreign(inspected[container["Id"]], devices),
+                                since=container.get("Created") or 0))  # fmt: skip
+    return tuple(holder for holder in found if holder.uuids)
+
+
+def _lab(container: Mapping[str, Any]) -> Holder:
+    labels = container["Labels"]
+    uuids = tuple(filter(None, labels.get(f"{LABELS}gpus", "").split(",")))
+    said = labels.get(f"{LABELS}slots", "1")
+    slots = int(said) if said.isdigit() else ALL_SLOTS
+    return Holder(container["Id"], uuids, slots, labels[f"{LABELS}user"], labels.get(f"{LABELS}server", ""),
+                  container.get("Created") or 0)  # fmt: skip
+
+
+def _foreign(inspected: Mapping[str, Any], devices: Sequence[Device]) -> tuple[str, ...]:
+    """Devices of a container that somebody else started, by all the ways in which Docker gives them."""
+    host = inspected.get("HostConfig") or {}
+    named: list[str] = []
+    for request in host.get("DeviceRequests") or ():
+        named += _requested(request, devices)
+    named += [entry.get("PathOnHost", "") for entry in host.get("Devices") or ()]
+    if host.get("Runtime") == "nvidia":
+        named += _visible((inspected.get("Config") or {}).get("Env") or ())
+    return tuple(device.uuid for device in devices if any(_means(name, device) for name in named))
+
+
+def _requested(request: Mapping[str, Any], devices: Sequence[Device]) -> list[str]:
+    ids = list(request.get("DeviceIDs") or ())
+    if ids or request.get("Driver") == "cdi":
+        return [name.rpartition("=")[2] for name in ids]
+    wanted = [word for words in request.get("Capabilities") or () for word in words]
+    if request.get("Driver") not in ("", "nvidia", None) or (request.get("Driver") != "nvidia" and "gpu" not in wanted):
+        return []
+    count = request.get("Count") or 0
+    # Docker gives the first so many, and all for -1 (moby, countToDevices).
+    return ["all"] if count < 0 else [str(index) for index in range(count)]
+
+
+def _visible(environment: Iterable[str]) -> list[str]:
+    values = [line.partition("=")[2] for line in environment if line.startswith("NVIDIA_VISIBLE_DEVICES=")]
+    return [name for value in values for name in value.split(",") if name not in ("", "void", "none")]
+
+
+def _means(name: str, device: Device) -> bool:
+    """Whether a name that Docker was given covers the device: its UUID, its card's, an index, a node, or all."""
+    card, _, instance = name.partition(":")
+    indexes = {str(device.index)} if device.index >= 0 and not instance else set()
+    return (name in ("all", device.uuid, device.parent, device.cdi.rpartition("=")[2]) and name != "") or \
+        card in indexes or name in device.nodes

@@ -1,0 +1,221 @@
+"""The pool against a made-up Engine: whatever happens, in whatever order, no device is lent twice and none is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from jupyterhub_mlinfn.errors import UserError
+from jupyterhub_mlinfn.gpus import Claimant, Device, EngineAway, Pool, Request, Tickets
+from jupyterhub_mlinfn.gpus.ledger import HOLDING, LABELS
+from jupyterhub_mlinfn.settings import GPUs
+
+CARDS = tuple(Device(f"GPU-a{n}", "NVIDIA A100-SXM4-80GB", 80 * 2**30, n, nodes=(f"/dev/nvidia{n}",)) for n in range(2))
+SMALL = tuple(Device(f"GPU-t{n}", "Tesla T4", 16 * 2**30, n, nodes=(f"/dev/nvidia{n}",)) for n in (2, 3))
+SLICES = tuple(Device(f"MIG-{n}", "NVIDIA A100-SXM4-80GB", 10 * 2**30, 4, "1g.10gb", "GPU-a4") for n in range(2))
+DEVICES = (*CARDS, *SMALL, *SLICES)
+SITE = GPUs(share={"t4": 2}, per_server=2, per_person=2)
+SLOTS = {device.uuid: 2 if device in SMALL else 1 for device in DEVICES}
+USERS = [f"user-{n}" for n in range(8)]
+REQUESTS = ["1", "2", "a100-sxm4-80gb:1", "a100-sxm4-80gb:2", "t4:1", "t4:2", "a100-1g.10gb:1"]
+
+
+class MadeUpEngine:
+    """Containers as the Engine lists them; it can be away."""
+
+    def __init__(self):
+        self.found: dict[str, dict] = {}
+        self.away = False
+        self.numbers = itertools.count()
+
+    def add(self, labels: dict, state: str = "running", **host) -> str:
+        """The id of a new container."""
+        name = f"c{next(self.numbers)}"
+        self.found[name] = {"Id": name, "State": state, "Labels": labels, "Created": 1, "HostConfig": host}
+        return name
+
+    async def containers(self) -> list[dict]:
+        """The Engine's list, which takes a moment."""
+        listed = [dict(each) for each in self.found.values()]
+        await asyncio.sleep(0)
+        if self.away:
+            raise EngineAway
+        return listed
+
+    async def inspect(self, container: str) -> dict | None:
+        """One container."""
+        return self.found.get(container)
+
+    def labs_on(self, uuid: str) -> int:
+        """How many slots of a device the labs hold."""
+        mine = [each for each in self.found.values() if each["State"] in HOLDING]
+        return sum(uuid in each["Labels"].get(f"{LABELS}gpus", "").split(",") for each in mine)
+
+    def strangers_on(self) -> set[str]:
+        """Devices that containers of others hold."""
+        return {uuid for each in self.found.values() for request in each["HostConfig"].get("DeviceRequests", ())
+                for uuid in request["DeviceIDs"]}  # fmt: skip
+
+
+class Start:
+    """One start: it waits for its lease, then for the test's word, then its container is there or not."""
+
+    def __init__(self, machine: Lending, user: str, words: str):
+        self.machine, self.user, self.lease, self.error = machine, user, None, None
+        slug, _, count = words.rpartition(":")
+        self.request = Request(int(count), slug)
+        self.word = asyncio.Event()
+        self.fails = False
+        self.task = machine.loop.create_task(self.run())
+
+    async def run(self) -> None:
+        """As a spawner would."""
+        try:
+            async with self.machine.pool.claim(Claimant(self.user), self.request) as lease:
+                self.machine.granted(self, lease)
+                self.lease = lease
+                await self.word.wait()
+                if not self.fails:
+                    labels = {f"{LABELS}user": self.user, f"{LABELS}gpus": ",".join(lease.uuids)}
+                    self.machine.engine.add({**labels, f"{LABELS}slots": "1"}, "created")
+        except UserError as error:
+            self.error = error
+
+
+class Lending(RuleBasedStateMachine):
+    """Claims, starts, crashes, stops, restarts, strangers, an Engine that is away, devices that disappear."""
+
+    @initialize()
+    def begin(self):
+        self.loop = asyncio.new_event_loop()
+        self.engine, self.tickets, self.devices = MadeUpEngine(), Tickets(":memory:"), list(DEVICES)
+        self.starts: dict[str, Start] = {}
+        self.wrong: list[str] = []
+        self.hub_starts()
+
+    def hub_starts(self):
+        self.pool = Pool(self.engine, lambda: tuple(self.devices), self.tickets, SITE)
+        self.settle()
+
+    def settle(self):
+        async def turn():
+            for _ in range(3):
+                self.pool.changed()
+                for _ in range(8):
+                    await asyncio.sleep(0)
+
+        self.loop.run_until_complete(turn())
+        self.starts = {user: start for user, start in self.starts.items() if not start.task.done()}
+
+    def granted(self, start: Start, lease):
+        """What must hold at the moment of a grant."""
+        mine = next(number for number, each in self.pool._reserved.items() if each.user == start.user)
+        ahead = [ticket for ticket in self.pool.line if ticket.number < mine and lease.gpu_class.slug in ticket.slugs
+                 and ticket.request.count <= len(lease.gpu_class.devices)]  # fmt: skip
+        self.wrong += [f"{start.user} passed {ticket.user}" for ticket in ahead]
+        self.wrong += [f"{uuid} is a stranger's" for uuid in set(lease.uuids) & self.engine.strangers_on()]
+        self.wrong += [f"{device.uuid} is gone" for device in lease.devices if device not in self.devices]
+        if len(set(lease.uuids)) != start.request.count:
+            self.wrong.append(f"{start.request} got {lease.uuids}")
+
+    def labs_of(self, user: str) -> list[str]:
+        return [name for name, each in self.engine.found.items() if each["Labels"].get(f"{LABELS}user") == user]
+
+    @rule(user=st.sampled_from(USERS), words=st.sampled_from(REQUESTS))
+    def ask(self, user, words):
+        if user not in self.starts and not self.labs_of(user):
+            self.starts[user] = Start(self, user, words)
+        self.settle()
+
+    @rule(user=st.sampled_from(USERS), fails=st.booleans())
+    def word(self, user, fails):
+        if (start := self.starts.get(user)) and start.lease:
+            start.fails = fails
+            start.word.set()
+        self.settle()
+
+    @rule(user=st.sampled_from(USERS))
+    def leave(self, user):
+        self.pool.leave(user, "")
+        self.settle()
+
+    @rule(user=st.sampled_from(USERS), how=st.sampled_from(["stop", "exited", "paused", "running"]))
+    def lab_changes(self, user, how):
+        for name in self.labs_of(user):
+            if how == "stop":
+                self.engine.found.pop(name)
+            elif self.engine.found[name]["State"] != "exited":  # a lab that has ended is never started again
+                self.engine.found[name]["State"] = how
+        self.settle()
+
+    @rule(user=st.sampled_from(USERS))
+    def cancelled(self, user):
+        if start := self.starts.get(user):
+            start.task.cancel()
+        self.settle()
+
+    @rule()
+    def hub_is_killed(self):
+        for start in self.starts.values():
+            start.task.cancel()
+        self.settle()
+        self.hub_starts()
+
+    @rule(uuid=st.sampled_from([device.uuid for device in DEVICES]))
+    def stranger_comes(self, uuid):
+        promised = [start.lease for start in self.starts.values() if start.lease]
+        if not self.engine.labs_on(uuid) and not any(uuid in lease.uuids for lease in promised):
+            self.engine.add({}, DeviceRequests=[{"Driver": "nvidia", "DeviceIDs": [uuid]}])
+        self.settle()
+
+    @rule()
+    def strangers_go(self):
+        self.engine.found = {name: each for name, each in self.engine.found.items() if each["Labels"]}
+        self.settle()
+
+    @rule(away=st.booleans())
+    def engine_is_away(self, away):
+        self.engine.away = away
+        self.settle()
+
+    @precondition(lambda self: not self.engine.away)
+    @rule(device=st.sampled_from(DEVICES))
+    def device_comes_and_goes(self, device):
+        self.devices.remove(device) if device in self.devices else self.devices.append(device)
+        self.settle()
+
+    @invariant()
+    def nothing_is_lent_twice(self):
+        if not hasattr(self, "engine"):
+            return
+        assert self.wrong == [], self.wrong
+        promised = [start.lease for start in self.starts.values() if start.lease]
+        for uuid, slots in SLOTS.items():
+            assert self.engine.labs_on(uuid) + sum(uuid in lease.uuids for lease in promised) <= slots, uuid
+
+    def teardown(self):
+        """When everything has stopped, all is free again, and whoever waited has been served in turn."""
+        if not hasattr(self, "engine"):
+            return
+        self.engine.away, self.devices = False, list(DEVICES)
+        self.strangers_go()
+        for _ in range(3 * len(USERS)):
+            for start in self.starts.values():
+                start.word.set()
+            self.settle()
+            for user in USERS:
+                self.lab_changes(user, "stop")
+        assert self.starts == {}
+        view = self.loop.run_until_complete(self.pool.look())
+        assert self.pool.free(view) == SLOTS
+        self.loop.close()
+
+
+Lending.TestCase.settings = settings(
+    max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestLending = Lending.TestCase
