@@ -139,7 +139,7 @@ def test_callback_with_bytes_that_are_no_text_is_refused(hub, issuer):
 
 def test_code_works_once_and_in_one_browser(hub, issuer):
     visitor = hub.visitor()
-    there = visitor.get("/hub/oauth_login", allow_redirects=False).headers["Location"]
+    there = visitor.get("/hub/oauth_login?next=/hub/home", allow_redirects=False).headers["Location"]
     back = visitor.session.get(there, allow_redirects=False).headers["Location"]
     assert hub.visitor().session.get(back).status_code == 403, "a stolen link, without the cookie"
     assert visitor.session.get(back).status_code == 200
