@@ -27,13 +27,13 @@ from . import files, metrics, tokens
 from .errors import OperatorError
 from .member import MemberSpawner
 
-TICK_S = 0.5
+TICK_S = 0.25
 AT_ONCE = 8
 """People who are looked up at the same time."""
 LOOK_S = 120
 """Longest that one look may take; the authenticator has shorter limits for each request."""
 SHORTEST_S = 1.0
-"""Between two looks at the same person, whatever their token says."""
+"""Between two looks at the same person, when their token was to be renewed and was not."""
 LONGEST_PAUSE_S = 60.0
 PRUNE_S = 60.0
 log = logging.getLogger("jupyterhub.mlinfn.sessions")
@@ -54,7 +54,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Look:
-    """When somebody was looked up last (epoch seconds, as all times here), and what is known since."""
+    """When a look at somebody began (epoch seconds, as all times here), and what is known since."""
 
     at: float
     renew_at: float = float("inf")
@@ -73,7 +73,8 @@ def due_at(look: Look, refresh_s: float) -> float:
     """When somebody is to be looked up again."""
     if look.failures:
         return look.at + pause_s(look.failures, refresh_s) * (1 - look.haste)
-    return max(look.at + SHORTEST_S, min(look.renew_at, look.at + refresh_s * (1 - look.haste)))
+    renew_at = look.renew_at if look.renew_at > look.at else look.at + SHORTEST_S
+    return min(renew_at, look.at + refresh_s * (1 - look.haste))
 
 
 def pause_s(failures: int, refresh_s: float) -> float:
@@ -169,6 +170,7 @@ class Refresher:
         if not await user.get_auth_state():
             raise OperatorError("What is kept of their login cannot be read, so their labs' tokens run out. Was the "
                                 "secret crypt_key replaced? They have to log in again.")  # fmt: skip
+        began = time.time()
         found = await asyncio.wait_for(self.app.authenticator.refresh_user(user), LOOK_S)
         if found is False:
             self._put_out(user)
@@ -179,7 +181,7 @@ class Refresher:
         auth_state = await user.get_auth_state() or {}
         self._ends[user.name] = auth_state["expires"]
         if found is not True:
-            self._looks[user.name] = Look(time.time(), self.app.authenticator.renew_at(auth_state))
+            self._looks[user.name] = Look(began, self.app.authenticator.renew_at(auth_state))
         for lab in labs_of(user):  # nothing is awaited between looking at a lab and writing: no file outlives its lab
             if lab.carries_token:
                 lab.write_token(auth_state)
@@ -200,6 +202,7 @@ class Refresher:
         when = f"in {self.rules.grace_s:.0f} s" if self.rules.grace_s else "now"
         log.warning("%s is not allowed any more; their labs stop %s", user.name, when)
         apply(user, {"name": user.name, "admin": False, "groups": []})
+        user._auth_refreshed = None  # the hub asks at their next request, not when its own interval is over
 
     def _is_over(self, name: str, now: float) -> bool:
         """Whether the person is out and their grace has passed; a clock that was put back gives no more of it."""
