@@ -48,14 +48,6 @@ def test_help_comes_at_once(mlinfn):
     assert after.children_user + after.children_system - before.children_user - before.children_system < 0.3
 
 
-@pytest.mark.parametrize("verb", [
-    "config check", "config show", "config schema", "users list", "users add", "users remove", "users password",
-    "users change", "prepare", "up", "down", "logs", "status", "doctor",
-])
-def test_every_verb_has_json_and_help(mlinfn, verb):
-    assert "--json" in mlinfn(*verb.split(), "--help").stdout
-
-
 @pytest.mark.parametrize("words", ["frob", "users add", "status --colour", "up --wait soon"])
 def test_a_wrong_command_line_exits_with_2(mlinfn, words):
     done = mlinfn(*words.split())

@@ -32,6 +32,11 @@ def test_the_page_shows_the_arguments_that_verbs_take():
         assert ROWS[verb][0] == " ".join([verb, *wanted]), verb
 
 
+def test_every_verb_answers_in_json_where_it_is_asked_to():
+    for verb, command in verbs().items():
+        assert any("--json" in each.opts for each in command.params), verb
+
+
 def test_the_page_tells_every_option_and_no_other():
     for verb, command in verbs().items():
         there = {word for each in command.params if each.param_type_name == "option"
