@@ -18,3 +18,7 @@ except OperatorError as error:
 hub.watch(settings)
 for extra in sorted((Path(__file__).parent / "jupyterhub_config.d").glob("*.py")):
     load_subconfig(str(extra))  # noqa: F821 - traitlets provides it
+try:
+    hub.check(c)
+except OperatorError as error:
+    sys.exit(f"The hub does not start.\n{error}")

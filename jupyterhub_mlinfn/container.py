@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from .gpus import NOTHING as NO_GPU
+from .gpus import Lease, giving
 from .identity import Person
 from .options import Choice
 from .settings import Limits, bytes_of
@@ -18,11 +20,14 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Lab:
-    """Which lab: of which installation, whose, and the name of the server (empty: the default one)."""
+    """Which lab: of which installation, whose, the name of the server (empty: the default one), and its GPUs."""
 
     instance: str
     person: Person
     server: str = ""
+    gpus: Lease = NO_GPU
+    gpus_by: str = "none"
+    """How they are given: see `giving.way`."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ def labels(lab: Lab, choice: Choice) -> dict[str, str]:
         f"{LABELS}image": choice.image,
         "hub.jupyter.org/username": lab.person.name,
         "hub.jupyter.org/servername": lab.server,
+        **giving.labels(lab.gpus, LABELS),
     }
 
 
@@ -52,8 +58,8 @@ def environment(base: Mapping[str, str], lab: Lab, choice: Choice) -> dict[str, 
     A profile cannot replace what JupyterHub sets: those hold the server's own token and address.
     """
     profile = {key: str(value) for key, value in choice.overrides.get("environment", {}).items()}
-    ours = {"MLINFN_PROFILE": choice.profile, "MLINFN_GPUS": "", "NVIDIA_VISIBLE_DEVICES": "void"}
-    ours["JUPYTER_IMAGE_SPEC"] = choice.image
+    ours = {"MLINFN_PROFILE": choice.profile, "JUPYTER_IMAGE_SPEC": choice.image}
+    ours |= giving.environment(lab.gpus, lab.gpus_by)
     if choice.memory is not None:
         ours["MEM_LIMIT"] = str(choice.memory)
     if choice.cpus is not None:
@@ -82,7 +88,8 @@ def plan(lab: Lab, choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str,
     }
     if lab.person.uid is not None:
         create |= {"user": f"{lab.person.uid}:{lab.person.uid}", "working_dir": lab.person.home}
-    return ContainerPlan(create, host_config(choice, mounts, base, limits))
+    host = host_config(choice, mounts, base, limits)
+    return ContainerPlan(create, {**host, "device_requests": giving.device_requests(lab.gpus, lab.gpus_by)})
 
 
 def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, Any], limits: Limits) -> dict[str, Any]:

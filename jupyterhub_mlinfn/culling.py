@@ -16,16 +16,28 @@ from .settings import Settings, load, seconds_of
 
 
 def idle_limit_s(settings: Settings, options: Mapping[str, Any]) -> int:
-    """Seconds of idleness allowed to a lab started with these options: by image, else by memory size, else for all."""
+    """Seconds of idleness allowed to a lab started with these options: by image, else by memory size, else for all.
+
+    A lab with a GPU is allowed no more than `culling.gpu_idle`.
+    """
     image = next((image for image in settings.images if image.slug == options.get("profile")), None)
     by_memory = settings.culling.memory_idle.get(options.get("memory"))
-    return seconds_of((image and image.idle) or by_memory or settings.culling.idle)
+    limit_s = seconds_of((image and image.idle) or by_memory or settings.culling.idle)
+    has_gpu = str(options.get("gpus") or "0") != "0"
+    return min([limit_s, *(_gpu_idle_s(settings) if has_gpu else ())])
+
+
+def _gpu_idle_s(settings: Settings) -> list[int]:
+    """The idle time of labs with a GPU, if the site lends any and has one."""
+    lends = settings.gpus.source != "none"
+    return [seconds_of(settings.culling.gpu_idle)] if lends and settings.culling.gpu_idle else []
 
 
 def shortest_s(settings: Settings) -> int:
     """The shortest idle time that any lab has."""
     by_image = [image.idle for image in settings.images if image.idle]
-    return min(map(seconds_of, [settings.culling.idle, *settings.culling.memory_idle.values(), *by_image]))
+    usual = map(seconds_of, [settings.culling.idle, *settings.culling.memory_idle.values(), *by_image])
+    return min([*usual, *_gpu_idle_s(settings)])
 
 
 async def is_busy(server: Mapping[str, Any], port: int, token: str) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import requests
 from docker.errors import APIError, NotFound
 from docker.utils import kwargs_from_env
 from dockerspawner import DockerSpawner
-from traitlets import Bool, default, observe
+from traitlets import Bool, Unicode, default, observe
 
 from .errors import OperatorError
+from .gpus import Lease, Lending, giving
 from .images import Images
 from .settings import seconds_of
 from .traits import ModelTrait
@@ -23,12 +25,16 @@ class EngineSpawner(DockerSpawner):
     """How labs are stopped, found and asked after, and what all of them share."""
 
     starting = ModelTrait("starting")
+    gpus = ModelTrait("gpus")
+    root = Unicode("", config=True, help="Folder of homes and uids. Empty: homes are named volumes of Docker.")
     remove = Bool(True, help="Always true: a kept container would come back with yesterday's image.")
 
     _executor = None
     _stopping = None
     _puller = None
     _turns = None
+    _lending = None
+    _checks: ClassVar[set[asyncio.Task]] = set()
 
     # What is one per process, built at first use: configuration would copy it for each spawner.
     @property
@@ -59,6 +65,18 @@ class EngineSpawner(DockerSpawner):
             EngineSpawner._turns = asyncio.Semaphore(self.starting.at_once)
         return EngineSpawner._turns
 
+    @property
+    def lending(self) -> Lending:
+        """The one that lends GPUs to everybody."""
+        if EngineSpawner._lending is None:
+            EngineSpawner._lending = Lending(self.gpus, self.root, self.client, self.executor)
+        return EngineSpawner._lending
+
+    @classmethod
+    def shared_lending(cls) -> Lending | None:
+        """That of this process, once some spawner needed it."""
+        return EngineSpawner._lending
+
     @default("client_kwargs")
     def _default_client_kwargs(self):
         return {"num_pools": 40}
@@ -72,7 +90,9 @@ class EngineSpawner(DockerSpawner):
         """The container is gone; other members' calls to the Engine never wait for it."""
         grace = 0 if now else seconds_of(self.starting.stop_grace)
         loop = asyncio.get_running_loop()
+        self.lending.pool.leave(self.user.name, self.name)
         await loop.run_in_executor(self.stopping, self._stop_and_remove, self.object_id or self.object_name, grace)
+        self.lending.pool.changed()
         self.clear_state()
 
     def _stop_and_remove(self, container_id: str, grace_s: int) -> None:
@@ -108,3 +128,29 @@ class EngineSpawner(DockerSpawner):
         except BROKEN_ENGINE as error:
             self.log.warning("The Docker Engine did not say how %s is: %s", self._log_name, error)
             return None
+
+    def check_gpus(self, lease: Lease) -> None:
+        """Beside the start and off its path: a lab that sees other devices than it was lent is stopped."""
+        task = asyncio.ensure_future(self._compare(lease, self.object_id))
+        self._checks.add(task)  # kept: asyncio itself holds tasks only weakly
+        task.add_done_callback(self._checks.discard)
+
+    async def _compare(self, lease: Lease, container_id: str) -> None:
+        try:
+            wrong = giving.difference(lease, await self._devices_in(container_id))
+        except BROKEN_ENGINE as error:
+            self.log.warning("Nobody could look which GPUs %s sees: %s", self._log_name, error)
+            return
+        if wrong:
+            lent = ", ".join(lease.uuids) or "none"
+            self.log.error("The lab of %s is stopped. %s Lent were: %s.", self.user.name, wrong, lent)
+            await asyncio.get_running_loop().run_in_executor(self.stopping, self._stop_and_remove, container_id, 0)
+
+    async def _devices_in(self, container_id: str) -> list[str]:
+        """Paths in the container's /dev."""
+        made = await self.docker("exec_create", container_id, ["ls", "-1", "/dev"])
+        said = await self.docker("exec_start", made["Id"])
+        ended = await self.docker("exec_inspect", made["Id"])
+        if ended["ExitCode"] != 0:
+            raise APIError(f"ls ended with exit code {ended['ExitCode']}")
+        return [f"/dev/{name}" for name in said.decode(errors="replace").split()]

@@ -14,7 +14,8 @@ from docker.utils import kwargs_from_env
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 
-from . import __version__, files, form, login, network, options, reconcile, sessions
+from . import __version__, container, files, form, gpus, login, network, options, reconcile, sessions
+from .engine import EngineSpawner
 from .errors import OperatorError
 from .settings import Settings, seconds_of
 
@@ -71,7 +72,7 @@ def _spawner(c: Any, settings: Settings) -> None:
     ours = c.MLINFNSpawner
     for field in ("instance", "contact", "images", "profile_list", "host_images", "unlisted_images", "sizes"):
         setattr(ours, field, getattr(settings, field))
-    for field in ("starting", "limits", "uids"):
+    for field in ("starting", "limits", "uids", "gpus"):
         setattr(ours, field, getattr(settings, field))
     ours.root = str(settings.root)
     ours.version = __version__
@@ -99,12 +100,22 @@ def prepare(settings: Settings) -> None:
     try:
         client = docker.APIClient(version="auto", **kwargs_from_env())
         network.ensure(client, settings)
+        gpus.check(gpus.find(settings.gpus, client.info().get("CDISpecDirs") or ()).devices, settings.gpus)
     except DockerException as error:
         raise OperatorError(f"Docker is not running or does not answer: {error}") from error
     profiles = options.profile_list_of(settings)
     options.parse_profiles(profiles)
     if ignored := options.ignored_keys(profiles):
         print(f"mlinfn: only Kubernetes knows these keys, they are ignored: {', '.join(ignored)}", file=sys.stderr)
+
+
+def check(c: Any) -> None:
+    """Nothing if what files of jupyterhub_config.d set may be set. Raises OperatorError."""
+    for owner in ("DockerSpawner", "EngineSpawner", "MLINFNSpawner"):
+        host = c[owner].get("extra_host_config") or {} if owner in c else {}
+        if refused := container.refused_keys(host if isinstance(host, dict) else {}):
+            raise OperatorError(f"c.{owner}.extra_host_config may not hold {', '.join(refused)}: no lab gets these. "
+                                "GPUs are lent by `gpus:` in mlinfn.yaml.")  # fmt: skip
 
 
 def _require_tmpfs(settings: Settings) -> None:
@@ -124,10 +135,19 @@ def watch(settings: Settings) -> None:
         return getattr(app, "http_server", None) is not None
 
     work = [reconcile.run_forever(client, settings.instance, lambda: _claimed(app), is_up)]
+    work.append(_keep_gpus_known())
     if settings.login != "local":
         work.append(sessions.Refresher(app, _rules(settings)).run(is_up))
     loop = asyncio.get_running_loop()
     watch.tasks = [loop.create_task(each) for each in work]  # kept: asyncio itself holds tasks only weakly
+
+
+async def _keep_gpus_known() -> None:
+    """Devices that come and go are noticed also while nobody asks for one."""
+    while True:
+        if lending := EngineSpawner.shared_lending():
+            await lending.known()
+        await asyncio.sleep(gpus.EVERY_S)
 
 
 def _rules(settings: Settings) -> sessions.Rules:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from traitlets import Unicode, default
 from . import container, form, options, tokens
 from .container import ContainerPlan, Lab
 from .errors import OperatorError, UserError
+from .gpus import Claimant, Lease, Wait, giving, parse
 from .identity import Person, escape
 from .images import with_tag
 from .member import MemberSpawner
@@ -58,7 +59,8 @@ class MLINFNSpawner(MemberSpawner):
 
     @default("start_timeout")
     def _default_start_timeout(self):
-        return seconds_of(self.starting.pull_limit) + seconds_of(self.starting.ready_limit) + MARGIN_S
+        limits = (self.starting.pull_limit, self.gpus.wait, self.starting.ready_limit)
+        return sum(map(seconds_of, limits)) + MARGIN_S
 
     @default("http_timeout")
     def _default_http_timeout(self):
@@ -119,15 +121,33 @@ class MLINFNSpawner(MemberSpawner):
             choice = self.choose()
             await self._require_guard()
             await self._fetch(choice)
-            self.watched.say(70, "Waiting for a turn to start")
-            async with self.turns:
-                person = self.person()
-                plan = await self._plan(choice, person)
-                self.watched.say(75, f"Creating the container of {choice.title}")
-                await self._create(plan, person)
-                self.watched.say(85, f"Starting {choice.title}")
-                await self._run(choice)
+            await self._make_room()  # a container of before would hold the GPU that this start waits for
+            async with self._lease(choice) as lease:
+                await self._launch(choice, lease)
+            self.check_gpus(lease)
             return await self._ready(choice)
+
+    @asynccontextmanager
+    async def _lease(self, choice: Choice) -> AsyncIterator[Lease]:
+        """The GPUs that were chosen, which the container has to be created with before the block ends."""
+        await self.lending.known()
+        request = parse(choice.gpus, self.lending.classes)
+        members = {group.name: frozenset(user.name for user in group.users) for group in self.user.groups}
+        async with self.lending.pool.claim(Claimant(self.user.name, self.name, members), request, self._tell) as lease:
+            yield lease
+
+    def _tell(self, wait: Wait) -> None:
+        self.watched.say(71, wait.sentence(self.gpus.show_holders))
+
+    async def _launch(self, choice: Choice, lease: Lease) -> None:
+        self.watched.say(72, "Waiting for a turn to start")
+        async with self.turns:
+            person = self.person()
+            plan = await self._plan(choice, person, lease)
+            self.watched.say(75, f"Creating the container of {choice.title}")
+            await self._create(plan, person)
+            self.watched.say(85, f"Starting {choice.title}")
+            await self._run(choice)
 
     async def _require_guard(self) -> None:
         if self.guard_url and not await guard_is_well(self.guard_url):
@@ -142,8 +162,9 @@ class MLINFNSpawner(MemberSpawner):
         async for progress in self.puller.fetch(choice.image, seconds_of(self.starting.pull_limit)):
             self.watched.say(int(progress.percent * 0.7), progress.sentence(choice.image))
 
-    async def _plan(self, choice: Choice, person: Person) -> ContainerPlan:
-        lab = Lab(self.instance, person, self.name)
+    async def _plan(self, choice: Choice, person: Person, lease: Lease) -> ContainerPlan:
+        by = giving.way(lease, self.gpus.driver, self.lending.is_simulated)
+        lab = Lab(self.instance, person, self.name, lease, by)
         mounts = (await self._home(person, choice), *await self.token_mounts(person))
         base = {
             "environment": {**self.get_env(), **(tokens.ENVIRONMENT if self.carries_token else {})},
@@ -181,7 +202,6 @@ class MLINFNSpawner(MemberSpawner):
         return command + list(choice.overrides.get("args") or self.get_args())
 
     async def _create(self, plan: ContainerPlan, person: Person) -> None:
-        await self._make_room()
         host = self.client.create_host_config(**plan.host)
         made = await self.docker("create_container", name=self.object_name, host_config=host, **plan.create)
         self.object_id = made["Id"]

@@ -2,19 +2,21 @@
 
 Read in this order: devices (what a GPU is), inventory (which are there; nvml and cdi are its sources), request (what is
 asked for and given), ledger (who holds what, from Docker's containers), line (who is next), policy (limits), tickets
-(the line's memory), pool (the one way to get one), giving (how it reaches the container).
+(the line's memory), pool (the one way to get one), giving (how it reaches the container), lending (all of it together,
+for this process).
 """
 
 from .devices import Device, GPUClass, check, classes_of, slug_of
-from .inventory import Found, Inventory, find
+from .inventory import EVERY_S, Found, Inventory, find
 from .ledger import SERVICE, Holder
+from .lending import Lending
 from .policy import Limits, limits_of, most
 from .pool import Claimant, EngineAway, Pool, View, Wait
 from .request import NOTHING, Lease, Request, parse
 from .tickets import Tickets
 
 __all__ = [
-    "NOTHING", "SERVICE", "Claimant", "Device", "EngineAway", "Found", "GPUClass", "Holder", "Inventory", "Lease",
-    "Limits", "Pool", "Request", "Tickets", "View", "Wait", "check", "classes_of", "find", "limits_of", "most",
-    "parse", "slug_of",
+    "EVERY_S", "NOTHING", "SERVICE", "Claimant", "Device", "EngineAway", "Found", "GPUClass", "Holder", "Inventory",
+    "Lease", "Lending", "Limits", "Pool", "Request", "Tickets", "View", "Wait", "check", "classes_of", "find",
+    "limits_of", "most", "parse", "slug_of",
 ]  # fmt: skip

@@ -67,6 +67,15 @@ class Wait:
     holders: tuple[Holder, ...]
     engine_away: bool = False
 
+    def sentence(self, show_holders: bool) -> str:
+        """How it stands, for who waits."""
+        if self.engine_away:
+            return "Waiting for a GPU. Docker does not answer at the moment, so nobody knows which are free."
+        who = sorted({holder.user or "another program" for holder in self.holders}) if show_holders else ()
+        held = f" Held by {', '.join(who)}." if who else ""
+        place = "you are next" if self.position == 1 else f"{self.position - 1} before you"
+        return f"Waiting for a GPU ({' or '.join(self.titles) or 'none is there at present'}): {place}.{held}"
+
 
 class Pool:
     """One for each process. All claims go through one lock; Docker's containers say what is taken."""
@@ -110,7 +119,7 @@ class Pool:
         """Their place in line is given up."""
         for ticket in [each for each in self.line if (each.user, each.server) == (user, server)]:
             del self._awake[ticket.number]
-            self.tickets.leave(ticket.number)
+        self.tickets.leave(user, server)
         self.changed()
 
     def changed(self) -> None:
@@ -173,11 +182,11 @@ class Pool:
         while ticket.number in self._awake or ticket.number in self._given:
             news = self._news
             if lease := await self._turn(ticket, tell):
-                self.tickets.leave(ticket.number)
+                self.tickets.leave(ticket.user, ticket.server)
                 self._check_totals(ticket, who)
                 return lease
             if time.monotonic() > end:
-                self.tickets.leave(ticket.number)
+                self.tickets.leave(ticket.user, ticket.server)
                 raise UserError(f"No GPU became free within {self.gpus.wait}. Nothing was started; ask again, or ask "
                                 "for a lab without a GPU.", reason="gpu_wait")  # fmt: skip
             if time.monotonic() - kept > BETWEEN_KEEPS_S:

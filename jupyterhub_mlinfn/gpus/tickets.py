@@ -44,10 +44,10 @@ class Tickets:
         with self._book() as book:
             book.execute("UPDATE tickets SET seen = ? WHERE number = ?", (now, number))
 
-    def leave(self, number: int) -> None:
-        """The place is free for good."""
+    def leave(self, user: str, server: str) -> None:
+        """The place of this server is free for good."""
         with self._book() as book:
-            book.execute("DELETE FROM tickets WHERE number = ?", (number,))
+            book.execute("DELETE FROM tickets WHERE user = ? AND server = ?", (user, server))
 
     @contextmanager
     def _book(self) -> Iterator[sqlite3.Connection]:

@@ -31,6 +31,11 @@ class Choice:
     words: Mapping[str, str] = field(default_factory=dict)
     """The plain keys of everything chosen, defaults included: what the API would send to get the same."""
 
+    @property
+    def gpus(self) -> str:
+        """The GPUs asked for, in words of the contract."""
+        return self.words.get("gpus", "0")
+
 
 def from_form(formdata: Mapping[str, list[Any]]) -> dict[str, str]:
     """The plain keys in KubeSpawner's form fields: shape only, no judgement.

@@ -26,6 +26,9 @@ def test_name() -> str:
     return f"t{os.getpid()}-{next(_numbers)}"
 
 
+test_name.__test__ = False  # it names tests and is none
+
+
 def free_ports(count: int = BLOCK) -> int:
     """The first of `count` ports in a row that nobody listens on, below the range that the kernel hands out."""
     for first in random.sample(range(20000, 32000, BLOCK), 100):
