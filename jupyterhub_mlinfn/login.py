@@ -10,6 +10,7 @@ from .errors import OperatorError
 from .settings import Settings, seconds_of
 
 LISTEN = "0A"  # the state in /proc/net/tcp
+CLIENT_FILES = ("iam_client_id", "iam_client_secret")
 DEMO_PATH = "/demo-iam"
 DEMO_CLIENT = "mlinfn"
 DEMO_GROUP = "demo"
@@ -61,8 +62,7 @@ def check_client(settings: Settings) -> None:
 def has_client(settings: Settings) -> bool:
     """True if `mlinfn iam client` was given an id and a secret."""
     folder = settings.root / "secrets" / "hub"
-    return all((folder / name).is_file() and (folder / name).stat().st_size
-               for name in ("iam_client_id", "iam_client_secret"))  # fmt: skip
+    return all((folder / name).is_file() and (folder / name).stat().st_size for name in CLIENT_FILES)
 
 
 def secret(settings: Settings, name: str) -> str:
@@ -130,7 +130,7 @@ def _service(c: Any, settings: Settings) -> None:
     if settings.login == "demo":
         ours.client_id, ours.login_service = DEMO_CLIENT, "the demo identity service"
     else:
-        ours.client_id_file = str(folder / "iam_client_id")
+        ours.client_id_file = str(folder / CLIENT_FILES[0])
     ours.client_secret_file = str(folder / client_secret_name(settings))
     ours.oauth_callback_url = callback_url(settings)
     ours.scope = list(settings.iam.scopes)

@@ -120,15 +120,13 @@ def _free(path: Path) -> tuple[int, int]:
 def loose_secrets(settings: Settings) -> list[str]:
     """A sentence for each secret that is missing, or that somebody besides its reader can read."""
     said = []
-    folder = settings.root / "secrets"
-    for reader, (uid, names) in ground.readers(settings).items():
-        for path in (folder / reader / name for name in names):
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                said.append(f"{path} is missing.")
-                continue
-            if status.st_uid != uid or stat.S_IMODE(status.st_mode) != 0o600:
-                said.append(f"{path} is of uid {status.st_uid} with mode {stat.S_IMODE(status.st_mode):04o}, "
-                            f"not of {uid} with 0600.")
+    for path, uid in ground.secret_files(settings):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            said.append(f"{path} is missing.")
+            continue
+        if status.st_uid != uid or stat.S_IMODE(status.st_mode) != 0o600:
+            said.append(f"{path} is of uid {status.st_uid} with mode {stat.S_IMODE(status.st_mode):04o}, "
+                        f"not of {uid} with 0600.")
     return said

@@ -46,7 +46,18 @@ def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
     done = [*folders(settings.root), *make_secrets(settings.root / "secrets", readers(settings))]
     done += [*demo.ground(settings), *tmpfs(settings.root / "run", fstab), *env_files(site)]
     login.check_client(settings)
+    for path, uid in secret_files(settings):
+        _own(path, uid, 0o600)
     return done
+
+
+def secret_files(settings: Settings) -> list[tuple[Path, int]]:
+    """Every secret that these settings need, with the uid that alone may read it."""
+    folder = settings.root / "secrets"
+    made = [(folder / reader / name, uid) for reader, (uid, names) in readers(settings).items() for name in names]
+    given = {"demo": [(demo.people_file(settings), demo.UID)],
+             "iam": [(folder / "hub" / name, 0) for name in login.CLIENT_FILES]}  # fmt: skip
+    return [*made, *given.get(settings.login, ())]
 
 
 def readers(settings: Settings) -> Mapping[str, tuple[int, tuple[str, ...]]]:

@@ -80,6 +80,15 @@ def test_the_demo_is_made_once(prepared, tmp_path):
     assert facts.loose_secrets(site.settings) == []
 
 
+def test_people_who_others_could_read_are_named_and_closed_again(prepared, tmp_path):
+    site = prepared("login: demo\n")
+    demo.people_file(site.settings).chmod(0o644)
+    (said,) = facts.loose_secrets(site.settings)
+    assert "people.json" in said
+    ground.prepare(site, fstab=tmp_path / "fstab")
+    assert facts.loose_secrets(site.settings) == []
+
+
 def test_without_the_demo_nothing_of_it_is_there(prepared):
     root = prepared("").settings.root
     assert not list(root.rglob("*demo*"))
