@@ -221,9 +221,11 @@ class Refresher:
 
     async def _end(self, user: User, lab: MemberSpawner) -> None:
         try:
-            # A route that stays leads nowhere; a lab that stays would run for somebody who is out.
-            await self._tried(f"The route of {user.name} stays", self.app.proxy.delete_user(user, lab.name))
-            await self._tried(f"A lab of {user.name} did not stop", user.stop(lab.name))
+            # Together: while the proxy is away the route is tried for half a minute, and the lab does not wait for it.
+            await asyncio.gather(
+                self._tried(f"The route of {user.name} stays", self.app.proxy.delete_user(user, lab.name)),
+                self._tried(f"A lab of {user.name} did not stop", user.stop(lab.name)),
+            )
         finally:
             lab._stop_future, lab._stop_pending = None, False
 

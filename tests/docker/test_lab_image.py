@@ -7,6 +7,9 @@ import json
 import docker
 import pytest
 
+from jupyterhub_mlinfn import tokens
+from jupyterhub_mlinfn.identity import Person
+
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 STARTED = """
 import sys, mlinfn_lab
@@ -83,3 +86,14 @@ def test_image_is_labelled_and_not_root(engine, lab_image):
     assert attributes["Entrypoint"][0] == "/usr/bin/tini"
     assert attributes["Labels"]["org.opencontainers.image.title"] == "mlinfn/lab"
     assert attributes["Healthcheck"]["Test"] == ["CMD", "/usr/local/bin/lab-health"]
+
+
+def test_token_and_name_of_the_member_are_found(shell, tmp_path):
+    anna = Person("anna", "anna", 70123)
+    (tmp_path / "run").mkdir()
+    tokens.write(tmp_path, anna, "", "a.b.c")
+    tokens.write_gitconfig(tmp_path, anna, "", {"name": 'Anna "Ann" Rossi', "email": "anna@example.org"})
+    seen = {"mounts": [tokens.mount(tmp_path, anna).as_docker()], "environment": {"HOME": "/tmp", **tokens.ENVIRONMENT}}
+    assert shell("mlinfn-token", **seen) == "a.b.c\n"
+    assert shell("git", "config", "user.name", **seen) == 'Anna "Ann" Rossi\n'
+    assert shell("git", "config", "user.email", **seen) == "anna@example.org\n"

@@ -215,6 +215,15 @@ def test_admin_who_is_out_is_no_admin(institute, member):
     assert not institute.api.user(member)["admin"]
 
 
+def test_lab_stops_also_while_the_proxy_is_away(institute, member):
+    institute.site.proxy.stop()
+    institute.service.set_groups(member, [])
+    until(lambda: institute.site.lab_of(member) is None, 30, "the lab to stop")
+    institute.site.start_proxy()
+    until(lambda: institute.site.hub.answers() and institute.api.server(member) is None, 20, "the proxy's routes")
+    until(lambda: institute.site.lab_answers("demo-keeper"), 20, "the route of the other lab")
+
+
 def test_account_that_is_disabled_loses_its_lab(institute, member):
     institute.service.switch(disabled=[member])
     until(lambda: institute.api.server(member) is None, LIFE_S + 10, "the lab to stop")
@@ -255,6 +264,7 @@ def test_restart_of_the_hub_in_an_outage_stops_no_lab(institute, member):
     institute.service.stop()
     site.hub.stop()
     _spoil_login(site.root / "hub/jupyterhub.sqlite", member)
+    (lost := institute.folder("somebody-whose-lab-is-gone")).mkdir()
     site.write_settings(iam={**site.settings["iam"], "grace": f"{GRACE_S}s"})
     site.start_hub()
     until(lambda: not institute.state()["ok"], 20, "the hub to look at the identity service")
@@ -265,6 +275,7 @@ def test_restart_of_the_hub_in_an_outage_stops_no_lab(institute, member):
     assert is_inside(institute.resident)
     assert f"{member} could not be looked up: What is kept of their login cannot be read" in site.hub.text()
     assert site.lab_answers(member)
+    assert not lost.exists()
 
 
 def _spoil_login(database: Path, name: str) -> None:
