@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +20,56 @@ COMMAND = "sudo nvidia-ctk cdi generate --device-name-strategy=uuid --output=/et
 """What makes a specification that names devices by UUID."""
 Named = Mapping[str, tuple[str, ...]]
 """Name of a device -> its device nodes."""
+_CARD = re.compile(r"/dev/nvidia\d+")
 
 
 def named(folders: Iterable[str | Path]) -> dict[str, tuple[str, ...]]:
-    """The GPUs in the specifications of these folders; a later folder wins, as it does for the Engine."""
+    """The GPUs in the specifications of these folders, as the Engine understands them.
+
+    A later folder wins. What two files of one folder name is refused by the Engine, and is not among them.
+    """
     found: dict[str, tuple[str, ...]] = {}
+    twice: set[str] = set()
     for folder in map(Path, folders):
+        here: dict[str, tuple[str, ...]] = {}
         for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-            if path.suffix in (".yaml", ".yml", ".json"):
-                found.update(_devices(_read(path)))
-    return found
+            devices = _devices_in(path) if path.suffix in (".yaml", ".json") else {}
+            twice |= here.keys() & devices.keys()
+            here |= devices
+        found |= here
+    return {name: nodes for name, nodes in found.items() if name not in twice}
 
 
-def _read(path: Path) -> Any:
-    """What a file says; nothing for one that the Engine could not read either."""
+def _devices_in(path: Path) -> dict[str, tuple[str, ...]]:
+    """The devices of a file; nothing for one that the Engine could not read either."""
     try:
-        text = path.read_text()
-        return json.loads(text) if path.suffix == ".json" else YAML(typ="safe").load(text)
+        state = path.stat()
+        return _devices(_read(path, (state.st_ino, state.st_mtime_ns, state.st_size)))
     except (OSError, ValueError, YAMLError):
-        return None
+        return {}
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, state: tuple[int, ...]) -> Any:
+    """What the file says. It is read anew when its state has changed: NVIDIA's have many hundred lines."""
+    text = path.read_text()
+    return json.loads(text) if path.suffix == ".json" else YAML(typ="safe").load(text)
 
 
 def _devices(specification: Any) -> dict[str, tuple[str, ...]]:
     if not isinstance(specification, Mapping) or specification.get("kind") != KIND:
         return {}
-    return {str(device["name"]): _nodes(device) for device in specification.get("devices") or () if "name" in device}
+    devices = [each for each in _list(specification.get("devices")) if isinstance(each, Mapping) and "name" in each]
+    return {str(device["name"]): _nodes(device.get("containerEdits")) for device in devices}
 
 
-def _nodes(device: Mapping[str, Any]) -> tuple[str, ...]:
-    edits = device.get("containerEdits") or {}
-    return tuple(node["path"] for node in edits.get("deviceNodes") or () if "path" in node)
+def _nodes(edits: Any) -> tuple[str, ...]:
+    nodes = _list(edits.get("deviceNodes")) if isinstance(edits, Mapping) else []
+    return tuple(str(node["path"]) for node in nodes if isinstance(node, Mapping) and "path" in node)
+
+
+def _list(value: Any) -> list:
+    return value if isinstance(value, list) else []
 
 
 def with_names(devices: Iterable[Device], names: Named) -> tuple[Device, ...]:
@@ -56,19 +78,42 @@ def with_names(devices: Iterable[Device], names: Named) -> tuple[Device, ...]:
 
 
 def _with_name(device: Device, names: Named) -> Device:
-    """By UUID, else by index where the nodes agree: after a card is taken out, yesterday's indexes mean others."""
-    name = next((each for each in (device.uuid, str(device.index)) if each in names and _is(device, each, names)), "")
+    """By UUID, else by index, where the nodes agree: a card taken out, or cut anew, makes yesterday's names others'."""
+    name = next((each for each in _possible(device) if each in names and _is(device, each, names[each])), "")
     if not name:
         return device
     return replace(device, cdi=f"{KIND}={name}", nodes=names[name] or device.nodes)
 
 
-def _is(device: Device, name: str, names: Named) -> bool:
-    return name == device.uuid or (not device.profile and bool(set(device.nodes) & set(names[name])))
+def _possible(device: Device) -> tuple[str, ...]:
+    """What nvidia-ctk may have called it: by UUID, by index, and by type and index."""
+    if device.profile:
+        index = f"{device.index}:{device.number}"
+        return device.uuid, index, f"mig{index}"
+    return device.uuid, str(device.index), f"gpu{device.index}"
+
+
+def _is(device: Device, name: str, nodes: tuple[str, ...]) -> bool:
+    """Whether the name means the device. An index of a slice is believed only if its own nodes are known."""
+    agrees = set(device.nodes) <= set(nodes)
+    if name == device.uuid:
+        return agrees or not any(map(_CARD.fullmatch, nodes))
+    return agrees and len(device.nodes) > (1 if device.profile else 0)
 
 
 def alone(names: Named) -> tuple[Device, ...]:
-    """What can be lent where only the specifications are known: devices that they name by UUID."""
-    uuids = [name for name in names if name.startswith(("GPU-", "MIG-"))]
-    return tuple(Device(uuid, "NVIDIA GPU", 0, profile="slice" if uuid.startswith("MIG-") else "",
-                        cdi=f"{KIND}={uuid}", nodes=names[uuid]) for uuid in uuids)  # fmt: skip
+    """What can be lent where only the specifications are known: devices that they name by UUID.
+
+    A card of which they name slices is in MIG mode, and is lent by these.
+    """
+    cut = {node for name, nodes in names.items() if name.startswith("MIG-") for node in nodes if _CARD.fullmatch(node)}
+    slices = [Device(name, "NVIDIA GPU", 0, profile="slice", cdi=f"{KIND}={name}", nodes=nodes)
+              for name, nodes in names.items() if name.startswith("MIG-")]  # fmt: skip
+    cards = [Device(name, "NVIDIA GPU", 0, _index(nodes, names), cdi=f"{KIND}={name}", nodes=nodes)
+             for name, nodes in names.items() if name.startswith("GPU-") and not cut & set(nodes)]  # fmt: skip
+    return (*cards, *slices)
+
+
+def _index(nodes: tuple[str, ...], names: Named) -> int:
+    """The number by which the specifications name these nodes as well; -1 if they do not."""
+    return next((int(name) for name in names if name.isdecimal() and nodes and names[name] == nodes), -1)

@@ -36,6 +36,8 @@ class Device:
     """What the Engine calls it through CDI, such as nvidia.com/gpu=GPU-...; empty if it does not know it."""
     nodes: tuple[str, ...] = ()
     """Device nodes that a container which holds it sees; empty if not known."""
+    number: int = -1
+    """Of a slice on its card, as nvidia-smi counts; -1 for a card, and if not known."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def title_of(device: Device) -> str:
     """What members read, such as "A100 80 GB" or "A100 slice 1g.10gb"."""
     words = re.split(r"[\s-]+", _MAKERS.sub("", device.model))
     family = " ".join(word for word in words if not _BUILD.match(word)) or device.model
-    return f"{family} slice {device.profile}" if device.profile else f"{family} {device.memory / GIB:.0f} GB"
+    memory = f" {device.memory / GIB:.0f} GB" if device.memory else ""
+    return f"{family} slice {device.profile}" if device.profile else f"{family}{memory}"
 
 
 def classes_of(devices: Iterable[Device], gpus: GPUs) -> tuple[GPUClass, ...]:

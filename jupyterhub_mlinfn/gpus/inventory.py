@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..settings import GPUs
 from . import cdi, nvml
@@ -29,19 +30,21 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def find(gpus: GPUs, folders: Sequence[str] = CDI_FOLDERS) -> Found:
+def find(gpus: GPUs, folders: Sequence[str] = CDI_FOLDERS, minors: Path = nvml.MINORS) -> Found:
     """The devices that can be lent. Blocks while the driver thinks."""
     if gpus.source == "none":
         return Found()
     if gpus.source == "simulated":
         return Found(simulated(gpus.simulated), "simulated", ("The GPUs are made up: labs get none.",))
     names = cdi.named(folders)
-    try:
-        devices, notes = nvml.read() if gpus.source in ("auto", "nvml") else ((), ())
-    except nvml.NoNVML as error:
-        return _without_driver(gpus, names, f"NVIDIA's driver does not answer: {error}.")
     if gpus.source == "cdi":
-        return _without_driver(gpus, names, "")
+        return _by_specifications(names, is_told=True)
+    try:
+        devices, notes = nvml.read(minors)
+    except nvml.NoLibrary as error:
+        return _by_specifications(names, is_told=bool(names)) if gpus.source == "auto" else _nothing(error)
+    except nvml.NoNVML as error:  # specifications say nothing about a card that the driver cannot reach
+        return _nothing(error)
     return _by_driver(gpus, cdi.with_names(devices, names), notes)
 
 
@@ -51,20 +54,26 @@ def simulated(count: int) -> tuple[Device, ...]:
     return tuple(Device(f"GPU-{each}", "Simulated GPU", 16 * GIB, number) for number, each in enumerate(ids))
 
 
-def _without_driver(gpus: GPUs, names: cdi.Named, why: str) -> Found:
-    devices = cdi.alone(names) if gpus.source in ("auto", "cdi") else ()
-    notes = [why] if why and gpus.source == "nvml" else []
-    if not devices and (gpus.source == "cdi" or names):
-        notes.append(f"Docker's specifications name no GPU by its UUID. Make one that does: {cdi.COMMAND}")
-    return Found(devices, "cdi" if devices else "none", tuple(notes))
+def _nothing(why: nvml.NoNVML) -> Found:
+    return Found(notes=(f"NVIDIA's driver does not answer: {why}. No GPU is lent. See: nvidia-smi",))
+
+
+def _by_specifications(names: cdi.Named, is_told: bool) -> Found:
+    if devices := cdi.alone(names):
+        return Found(devices, "cdi")
+    note = f"Docker's specifications name no GPU by its UUID. Make one that does: {cdi.COMMAND}"
+    return Found(notes=(note,) if is_told else ())
 
 
 def _by_driver(gpus: GPUs, devices: tuple[Device, ...], notes: tuple[str, ...]) -> Found:
     nameless = [device for device in devices if not device.cdi]
-    if gpus.driver != "cdi" or not nameless:
+    if gpus.driver == "nvidia" or not nameless:
         return Found(devices, "nvml", notes)
-    said = ", ".join(device.uuid for device in nameless)
-    note = f"Docker has no CDI name for {said}, so they are not lent. Make one: {cdi.COMMAND}"
+    said = f"Docker has no CDI name for {', '.join(device.uuid for device in nameless)}"
+    if gpus.driver == "auto":
+        note = f"{said}: given through NVIDIA's runtime. For CDI: {cdi.COMMAND}"
+        return Found(devices, "nvml", (*notes, note))
+    note = f"{said}: not lent. Make one: {cdi.COMMAND}"
     return Found(tuple(device for device in devices if device.cdi), "nvml", (*notes, note))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ SERVICE = f"{LABELS}service"
 """Label of our own services: the hub looks at GPUs and holds none."""
 HOLDING = frozenset({"created", "running", "paused", "restarting", "removing"})
 """States of a container whose devices cannot be lent. One that has ended gives them back."""
+_INDEX = re.compile(r"(?:gpu|mig)?(?P<card>[0-9]+)(?::(?P<slice>[0-9]+))?")
+"""Names by index, as in --gpus device=0 and in specifications: 0, 0:1 for a slice, gpu0, mig0:1."""
 ALL_SLOTS = 0
 """What a container that is not ours takes: the whole device."""
 
@@ -69,20 +72,22 @@ def _foreign(inspected: Mapping[str, Any], devices: Sequence[Device]) -> tuple[s
     host = inspected.get("HostConfig") or {}
     named: list[str] = []
     for request in host.get("DeviceRequests") or ():
-        named += _requested(request, devices)
+        named += _requested(request)
     named += [entry.get("PathOnHost", "") for entry in host.get("Devices") or ()]
-    if host.get("Runtime") == "nvidia":
+    if "nvidia" in (host.get("Runtime") or ""):  # nvidia-cdi and nvidia-legacy are its variants
         named += _visible((inspected.get("Config") or {}).get("Env") or ())
     return tuple(device.uuid for device in devices if any(_means(name, device) for name in named))
 
 
-def _requested(request: Mapping[str, Any], devices: Sequence[Device]) -> list[str]:
-    ids = list(request.get("DeviceIDs") or ())
-    if ids or request.get("Driver") == "cdi":
-        return [name.rpartition("=")[2] for name in ids]
+def _requested(request: Mapping[str, Any]) -> list[str]:
+    driver, ids = request.get("Driver") or "", list(request.get("DeviceIDs") or ())
+    if driver == "cdi":
+        return [_plain(name) for name in ids]
     wanted = [word for words in request.get("Capabilities") or () for word in words]
-    if request.get("Driver") not in ("", "nvidia", None) or (request.get("Driver") != "nvidia" and "gpu" not in wanted):
+    if driver != "nvidia" and (driver or "gpu" not in wanted):
         return []
+    if ids:
+        return ids
     count = request.get("Count") or 0
     # Docker gives the first so many, and all for -1 (moby, countToDevices).
     return ["all"] if count < 0 else [str(index) for index in range(count)]
@@ -90,12 +95,27 @@ def _requested(request: Mapping[str, Any], devices: Sequence[Device]) -> list[st
 
 def _visible(environment: Iterable[str]) -> list[str]:
     values = [line.partition("=")[2] for line in environment if line.startswith("NVIDIA_VISIBLE_DEVICES=")]
-    return [name for value in values for name in value.split(",") if name not in ("", "void", "none")]
+    return [_plain(name.strip()) for value in values for name in value.split(",")]
+
+
+def _plain(name: str) -> str:
+    """A device's name without NVIDIA's kind before it; nothing for a device of another kind."""
+    kind, _, device = name.rpartition("=")
+    return device if not kind or "nvidia.com/" in kind else ""
 
 
 def _means(name: str, device: Device) -> bool:
-    """Whether a name that Docker was given covers the device: its UUID, its card's, an index, a node, or all."""
-    card, _, instance = name.partition(":")
-    indexes = {str(device.index)} if device.index >= 0 and not instance else set()
-    return (name in ("all", device.uuid, device.parent, device.cdi.rpartition("=")[2]) and name != "") or \
-        card in indexes or name in device.nodes
+    """Whether a name that Docker was given covers the device: its UUID, its card's, an index, a node, or all.
+
+    An index covers every device whose own is not known: what may be taken is not free.
+    """
+    if name == "all" or name in device.nodes:
+        return True
+    ids = {device.uuid, device.parent, _plain(device.cdi)} - {""}
+    index = _INDEX.fullmatch(name)
+    return name.lower() in {each.lower() for each in ids} or (bool(index) and _may_be(device.index, index["card"]) \
+        and _may_be(device.number, index["slice"]))
+
+
+def _may_be(number: int, said: str | None) -> bool:
+    return said is None or number < 0 or number == int(said)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..errors import UserError
 from .devices import Device, GPUClass
 
-_WORDS = re.compile(r"(?:(?P<slug>[a-z0-9][a-z0-9.-]*):)?(?P<count>0|[1-9]\d{0,2})")
+_WORDS = re.compile(r"(?:(?P<slug>[a-z0-9][a-z0-9.-]*):)?(?P<count>0|[1-9][0-9]{0,2})")
 
 
 @dataclass(frozen=True)
