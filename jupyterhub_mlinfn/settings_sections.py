@@ -63,6 +63,8 @@ class Image(Model):
     """Where the browser lands: /lab or /tree."""
     idle: Duration | None = None
     """Idle time after which labs of this image stop. Empty: that of `culling`."""
+    gpus: bool = True
+    """Offer GPUs with this image, where the site lends any."""
 
     def clashes(self) -> Clashes:
         yield from twice(self.memory, "memory")

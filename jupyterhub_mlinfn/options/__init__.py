@@ -1,6 +1,7 @@
 """What a person may pick, and what they picked.
 
     mlinfn.yaml  --profile_list_of-->  KubeSpawner's profile_list  --parse_profiles-->  Profiles
+    Profiles + GPUs to pick  --with_gpus-->  Profiles
     Profiles + the person's groups  --offer-->  Offer
     browser fields  --from_form-->  plain keys (the API's and stored ones are plain already)
     plain keys + Offer  --parse-->  Choice, or a UserError that names what is offered
@@ -9,7 +10,7 @@ Everything here is pure; nothing after `parse` looks at the plain keys again.
 """
 
 from .choice import Choice, from_form, parse
-from .offers import Offer, offer
+from .offers import Offer, offer, with_gpus
 from .profiles import FreeText, Option, Pick, Profile, ignored_keys, parse_profiles
 from .references import is_image_reference
 from .site import host_profiles, profile_list_of
@@ -29,4 +30,5 @@ __all__ = [
     "parse",
     "parse_profiles",
     "profile_list_of",
+    "with_gpus",
 ]

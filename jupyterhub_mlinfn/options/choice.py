@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UserError
-from .offers import Offer
+from .offers import GPUS, Offer
 from .profiles import UNLISTED, FreeText, Option, Profile
 from .references import LONGEST, is_image_reference
 from .traits import KNOWN, bytes_of, cpus_of, fill, merge
@@ -34,7 +34,7 @@ class Choice:
     @property
     def gpus(self) -> str:
         """The GPUs asked for, in words of the contract."""
-        return self.words.get("gpus", "0")
+        return self.words.get(GPUS, "0")
 
 
 def from_form(formdata: Mapping[str, list[Any]]) -> dict[str, str]:
@@ -83,9 +83,18 @@ def _refuse_unknown(user_options: Mapping[str, Any], profile: Profile) -> None:
     known = ["profile"]
     for option in profile.options:
         known += [option.key] * bool(option.picks) + [option.key + _FREE] * bool(option.free)
-    unknown = [key for key in user_options if key not in known]
+    if GPUS not in known and GPUS in user_options:
+        _refuse_gpus(user_options[GPUS], profile)
+    unknown = [key for key in user_options if key not in (*known, GPUS)]
     if unknown:
         raise UserError(f"{profile.title} has no option {_list(map(_shown, unknown[:3]))}. It takes: {_list(known)}.")
+
+
+def _refuse_gpus(asked: Any, profile: Profile) -> None:
+    """Asking for none is right everywhere, so that what was said once may be said again."""
+    if _word(asked) != "0":
+        why = "There is none that you may have" if profile.gpus else f"{profile.title} is offered without"
+        raise UserError(f"GPUs {_shown(asked)} cannot be had. {why}: ask for 0.")
 
 
 def _chosen(option: Option, user_options: Mapping[str, Any], profile: Profile) -> tuple[dict[str, Any], dict[str, str]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from .profiles import Groups, Option, Profile
+from .profiles import Groups, Option, Pick, Profile
+
+GPUS = "gpus"
+"""Key of the option that the site adds where it lends GPUs."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,13 @@ def offer(profiles: Iterable[Profile], groups: Iterable[str]) -> Offer:
     mine = frozenset(groups)
     narrowed = (_narrow(profile, mine) for profile in profiles if _open(profile.groups, mine))
     return Offer(tuple(profile for profile in narrowed if all(o.picks or o.free for o in profile.options)))
+
+
+def with_gpus(profiles: Iterable[Profile], picks: Sequence[tuple[str, str]]) -> tuple[Profile, ...]:
+    """The profiles, those that may have GPUs with the option of these keys and titles, the default first."""
+    option = Option(GPUS, "GPUs", tuple(Pick(key, title) for key, title in picks))
+    return tuple(replace(each, options=(*each.options, option)) if each.gpus and option.picks else each
+                 for each in profiles)  # fmt: skip
 
 
 def _open(groups: Groups, mine: frozenset[str]) -> bool:

@@ -19,13 +19,14 @@ _SLUG = re.compile(r"(?!.*--)[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _LIMITS = {"groups", "allowed_groups"}
 _OVERRIDES = {"kubespawner_override", "spawner_override"}
 _PROFILE_KEYS = _LIMITS | _OVERRIDES | {
-    "display_name", "description", "slug", "default", "profile_options", "icon", "tags",
+    "display_name", "description", "slug", "default", "profile_options", "icon", "tags", "gpus",
 }  # fmt: skip
 _OPTION_KEYS = {"display_name", "choices", "unlisted_choice", "dynamic_image_building"}
 _PICK_KEYS = _LIMITS | _OVERRIDES | {"display_name", "description", "default"}
 _FREE_KEYS = _LIMITS | _OVERRIDES | {
     "enabled", "display_name", "display_name_in_choices", "validation_regex", "validation_message",
 }  # fmt: skip
+_OURS = {"profile": "names the profile itself", "gpus": "is for the GPUs that the site lends"}
 UNLISTED = "unlisted-choice"
 """What KubeSpawner's form sends as the choice when the text field beside it counts."""
 
@@ -84,6 +85,8 @@ class Profile:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     default: bool = False
     groups: Groups = None
+    gpus: bool = True
+    """False: no GPU with this image."""
 
 
 def parse_profiles(profile_list: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]) -> tuple[Profile, ...]:
@@ -147,14 +150,15 @@ def _profile(entry: Mapping[str, Any], path: str) -> Profile:
         overrides=overrides_of(entry, path),
         default=bool(entry.get("default")),
         groups=_groups(entry, path),
+        gpus=_yes_or_no(entry.get("gpus", True), f"{path}.gpus"),
     )
 
 
 def _option(key: str, entry: Any, path: str) -> Option:
     _entry(entry, path, _OPTION_KEYS)
     _slug(key, path)
-    if key == "profile":
-        raise OperatorError(f"{path}: an option cannot be called profile; that word names the profile itself.")
+    if key in _OURS:
+        raise OperatorError(f"{path}: an option cannot be called {key}; that word {_OURS[key]}.")
     choices = _entry(entry.get("choices") or {}, f"{path}.choices", None)
     picks = tuple(_pick(str(name), pick, f"{path}.choices.{name}") for name, pick in choices.items())
     free = _free(entry.get("unlisted_choice"), f"{path}.unlisted_choice")
@@ -206,6 +210,12 @@ def _text(entry: Mapping[str, Any], key: str, path: str) -> str:
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         raise OperatorError(f"{path}.{key}: is a text, not {str(value)[:60]!r}.")
     return str(value).strip()
+
+
+def _yes_or_no(value: Any, path: str) -> bool:
+    if not isinstance(value, bool):
+        raise OperatorError(f"{path}: is true or false, not {str(value)[:60]!r}.")
+    return value
 
 
 def _slug(slug: str, path: str) -> str:

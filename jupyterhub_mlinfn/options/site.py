@@ -36,6 +36,7 @@ def _of_image(image: Any, sizes: Any) -> dict[str, Any]:
         "icon": image.icon,
         "tags": list(image.tags),
         "default": image.default,
+        "gpus": image.gpus,
         "spawner_override": {"image": image.image, "default_url": image.default_url},
         "profile_options": _size_options(image.memory or sizes.memory, image.cpus or sizes.cpus),
     }

@@ -49,7 +49,8 @@ def test_numbers_of_the_api_are_keys(cpus):
     [
         ({"memory": "900G"}, "Memory 900G is not offered for JupyterLab. Choose one of: 2G, 4G, 8G."),
         ({"profile": "lab-ml"}, "lab-ml is not an image that is offered to you. Choose one of: lab."),
-        ({"gpus": "1"}, "JupyterLab has no option gpus. It takes: profile, memory, cpus."),
+        ({"gpus": "1"}, "GPUs 1 cannot be had. There is none that you may have: ask for 0."),
+        ({"disk": "1"}, "JupyterLab has no option disk. It takes: profile, memory, cpus."),
         ({REFERENCE: "docker.io/library/debian"}, f"has no option {REFERENCE}"),
         ({"image": "evil"}, "has no option image"),
         ({"profile": None}, "None is not an image that is offered"),

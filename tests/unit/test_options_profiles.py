@@ -149,6 +149,8 @@ def test_the_default_is_the_first_that_is_offered():
         (_entry(profile_options={"memory": {"unlisted_choice": {"enabled": False}}}), "offers nothing"),
         (_entry(profile_options={"memory": {"choices": {"a": "b"}}}), "choices.a: is a mapping"),
         (_entry(profile_options={"profile": {"choices": {"a": {}}}}), "cannot be called profile"),
+        (_entry(profile_options={"gpus": {"choices": {"a": {}}}}), "cannot be called gpus"),
+        (_entry(gpus="no"), "gpus: is true or false"),
         (_entry(profile_options={"x": {"unlisted_choice": {"enabled": True, "validation_regex": "("}}}), "regular"),
     ],
 )
