@@ -83,7 +83,7 @@ def test_services_have_the_capabilities_that_they_need_and_no_other(stack, servi
 def test_a_cell_goes_on_while_a_service_is_gone(stack, lab, service, disturb, record_property):
     before = stack.lab_of("anna").id
     with lab.kernel() as kernel:
-        kernel.send(CELL)
+        kernel.wait_begun(kernel.send(CELL))
         disturb(stack, service)
         record_property("unreachable_s", reachable_again(lab))
         stack.wait_healthy(service)

@@ -147,6 +147,13 @@ class Kernel:
                                      "channel": "shell", "buffers": []}))  # fmt: skip
         return header["msg_id"]
 
+    def wait_begun(self, request: str, timeout_s: float = 30) -> None:
+        """Nothing, once the kernel works on the request."""
+        self.socket.settimeout(timeout_s)
+        message: dict = {}
+        while (message.get("msg_type"), message.get("parent_header", {}).get("msg_id")) != ("execute_input", request):
+            message = json.loads(self.socket.recv())
+
     def output(self, request: str, timeout_s: float = 30) -> str:
         """What the request printed, when it is done. Raises AssertionError with the traceback if it failed."""
         self.socket.settimeout(timeout_s)
