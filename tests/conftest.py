@@ -13,6 +13,7 @@ pytest_plugins = [
     "support.browser",
     "support.registry",
     "support.mini_lab",
+    "support.institute",
     "support.gpus",
     "support.identity_service",
     "support.oidc_client",

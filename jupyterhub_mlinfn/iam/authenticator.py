@@ -87,6 +87,10 @@ class IAMAuthenticator(Refreshing, GenericOAuthenticator):
     def _auth_refresh_strict(self) -> bool:
         return True  # who is out is out with tokens as well
 
+    @default("refresh_pre_spawn")
+    def _refresh_pre_spawn(self) -> bool:
+        return True
+
     @default("any_allow_config")
     def _any_allow_config(self) -> bool:
         return bool(self.admin_groups) or self._default_any_allowed()

@@ -12,29 +12,18 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
-import requests
-from bs4 import BeautifulSoup
-from support import places
 from support.client import Failed, Visitor
-from support.hub import show_log
-from support.identity_service import IdentityService
-from support.mini_lab import offer
-from support.site import Site, closing_site
+from support.institute import LIFE_S, REFRESH_S, Institute
 from support.wait import until
 
 pytestmark = pytest.mark.docker
 
-REFRESH_S = 2
-LIFE_S = 12
 READ_S = 120
 GRACE_S = 5
-# A metric is looked at without a token, and an answer that does not come is not waited for so long.
-EXTRA = "c.JupyterHub.authenticate_prometheus = False\nc.IAMAuthenticator.timeout_s = 1\n"
 READER = f"""
 import base64, json, time
 reads, missing, broken, least_s, tokens = 0, 0, 0, 1e9, set()
@@ -53,80 +42,6 @@ while time.time() < end:
     time.sleep(0.2)
 print(json.dumps([reads, missing, broken, least_s, sorted(tokens)]))
 """
-
-
-class Institute:
-    """A site and the identity service that its people are at."""
-
-    def __init__(self, site: Site, service: IdentityService):
-        self.site, self.service, self.api = site, service, None
-
-    def start(self, image: str) -> Institute:
-        """Both run; the hub has id and secret of its client."""
-        self.service.start()
-        site = self.site
-        site.extra = EXTRA
-        site.settings |= {"login": "iam", "iam": {
-            "issuer": self.service.issuer, "allowed_groups": ["demo"], "admin_groups": ["demo/keepers"],
-            "refresh": f"{REFRESH_S}s"}}  # fmt: skip
-        site.make_folders()
-        self.secret = site.root / "secrets/hub/iam_client_secret"
-        self.secret.write_text(self.service.client_secret_file.read_text())
-        self.secret.with_name("iam_client_id").write_text(self.service.client_id)
-        site.start(**offer(image))
-        self.api = site.api
-        return self
-
-    def log_in(self, name: str) -> Visitor:
-        """A person's session at the hub."""
-        visitor = self.site.visitor()
-        page = visitor.get("/hub/oauth_login?next=/hub/home")
-        form = BeautifulSoup(page.text, "html.parser").find("form", method="post")
-        fields = {"username": name, "password": self.service.people[name]}
-        page = visitor.session.post(urljoin(page.url, form["action"]), data=fields, timeout=30)
-        assert urlsplit(page.url).path == "/hub/home", page.text
-        return visitor
-
-    def folder(self, name: str) -> Path:
-        """Where the files of a person's lab are."""
-        return self.site.root / "run/labs" / name
-
-    def token(self, name: str) -> str:
-        """The token in a person's lab as the lab sees it."""
-        done = self.site.lab_of(name).exec_run(["cat", "/run/mlinfn/bearer_token"])
-        assert done.exit_code == 0, done.output
-        return done.output.decode()
-
-    def wait_renewed(self, name: str) -> None:
-        """Another token than now is in the lab, and the hub finds the identity service well."""
-        old = self.token(name)
-        until(lambda: self.token(name) != old and self.state()["ok"], 30, "a new token in the lab", every_s=0.2)
-
-    def state(self) -> dict:
-        """What `mlinfn status` reads."""
-        return json.loads((self.site.root / "hub/identity-service.json").read_text())
-
-    def metric(self, name: str) -> float:
-        """One value of /hub/metrics."""
-        shown = requests.get(f"http://127.0.0.1:{self.site.port}/hub/metrics", timeout=30).text
-        return next(float(line.split()[-1]) for line in shown.splitlines() if line.startswith(name + " "))
-
-
-@pytest.fixture(scope="module")
-def found(mini_image: str, tmp_path_factory, proxy_command, engine, request):
-    """Call it with settings of an identity service for a running institute."""
-    with ExitStack() as stack:
-
-        def make(**settings) -> Institute:
-            folder = tmp_path_factory.mktemp("institute")
-            site = stack.enter_context(closing_site(Site(folder, places.test_name(), proxy_command, engine), request))
-            callback = f"http://localhost:{site.port}/hub/oauth_callback"
-            service = IdentityService(folder, site.port + 4, redirect_uris=(callback,), access_s=LIFE_S, **settings)
-            stack.callback(show_log, service, request)
-            stack.callback(service.stop)
-            return Institute(site, service).start(mini_image)
-
-        yield make
 
 
 @pytest.fixture(scope="module")
