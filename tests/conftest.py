@@ -13,8 +13,8 @@ pytest_plugins = [
     "support.browser",
     "support.registry",
     "support.mini_lab",
-    "support.institute",
     "support.gpus",
     "support.identity_service",
+    "support.institute",
     "support.oidc_client",
 ]
