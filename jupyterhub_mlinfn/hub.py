@@ -14,7 +14,20 @@ from docker.utils import kwargs_from_env
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 
-from . import __version__, container, files, form, gpus, login, network, options, reconcile, sessions
+from . import (
+    __version__,
+    container,
+    files,
+    form,
+    gpu_accounts,
+    gpu_api,
+    gpus,
+    login,
+    network,
+    options,
+    reconcile,
+    sessions,
+)
 from .engine import EngineSpawner
 from .errors import OperatorError
 from .settings import Settings, seconds_of
@@ -31,6 +44,7 @@ def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) 
     _proxy(c, settings)
     _pages(c, settings)
     _spawner(c, settings)
+    c.JupyterHub.extra_handlers = gpu_api.handlers(EngineSpawner.shared_lending)
     login.configure(c, settings)
     _culler(c, culler_config, site_file)
 
@@ -135,7 +149,9 @@ def watch(settings: Settings) -> None:
         return getattr(app, "http_server", None) is not None
 
     work = [reconcile.run_forever(client, settings.instance, lambda: _claimed(app), is_up)]
-    work.append(_keep_gpus_known())
+    accounts = gpu_accounts.Accounts(EngineSpawner.shared_lending, lambda name: _first_group(app, name))
+    accounts.register()
+    work += [_keep_gpus_known(), accounts.run()]
     if settings.login != "local":
         work.append(sessions.Refresher(app, _rules(settings)).run(is_up))
     loop = asyncio.get_running_loop()
@@ -148,6 +164,12 @@ async def _keep_gpus_known() -> None:
         if lending := EngineSpawner.shared_lending():
             await lending.known()
         await asyncio.sleep(gpus.EVERY_S)
+
+
+def _first_group(app: JupyterHub, name: str) -> str:
+    """The first of a person's groups by name, empty for who is in none or has gone."""
+    user = orm.User.find(app.db, name)
+    return min((group.name for group in user.groups), default="") if user else ""
 
 
 def _rules(settings: Settings) -> sessions.Rules:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 IDENTITY_SERVICE_UP = Gauge(
     "mlinfn_identity_service_up", "1 while the identity service answers as it should, 0 while it does not", ["issuer"]
@@ -19,3 +19,21 @@ NEXT_EXPIRY = Gauge(
 # There from the beginning, so that an alert on the first failure has something to compare with.
 for result in ("well", "out", "trouble", "error"):
     REFRESHES.labels(result)
+
+GPU_DEVICES = "mlinfn_gpu_devices", "GPUs that this machine lends"
+GPU_SLOTS = "mlinfn_gpu_slots", "Labs that fit on them, by how many share a GPU"
+GPU_LENT = "mlinfn_gpu_lent", "Slots that are taken, those of containers that are not ours included"
+GPU_WAITING = "mlinfn_gpu_waiting", "Starts that wait in line; those that any kind would do for count for each"
+GPU_WAIT = Histogram(
+    "mlinfn_gpu_wait_seconds", "From asking for a GPU until it was given", ["class"],
+    buckets=(0.1, 1, 5, 15, 60, 300, 900, 1800, 3600, 7200),
+)  # fmt: skip
+GPU_SECONDS = Counter(
+    "mlinfn_gpu_seconds", "Time for which labs held GPUs; one of N sharers counts 1/N. Who is in several groups counts "
+    "for the first by name", ["user", "group", "class"],
+)  # fmt: skip
+
+
+def gpu_given(slug: str, waited_s: float) -> None:
+    """Nothing; a GPU of this class was given to who asked so long ago."""
+    GPU_WAIT.labels(slug).observe(waited_s)

@@ -31,6 +31,7 @@ LAYERS = (
     {"member"},
     {"spawner"},
     {"reconcile", "sessions"},
+    {"gpu_api", "gpu_accounts"},
     {"hub"},
 )
 SIDE_BY_SIDE = {("local", "passwords"), ("volumes", "identity"), ("tokens", "volumes"), ("tokens", "identity")}

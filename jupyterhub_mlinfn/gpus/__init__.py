@@ -3,23 +3,21 @@
 Read in this order: devices (what a GPU is), inventory (which are there; nvml and cdi are its sources), request (what is
 asked for and given), ledger (who holds what, from Docker's containers), line (who is next), policy (limits), tickets
 (the line's memory), pool (the one way to get one), giving (how it reaches the container), state and offer (what people
-are told and may pick), lending (all of it together, for this process).
+are told and may pick), lending (all of it together, for this process), glance (how it stands now, for who asks).
 """
 
 from .devices import Device, GPUClass, check, classes_of, slug_of
 from .inventory import EVERY_S, Found, Inventory, find
 from .ledger import SERVICE, Holder
 from .lending import Lending
-from .offer import Shown, picks, shown
+from .offer import Shown, picks
 from .policy import Limits, limits_of, most
 from .pool import Claimant, EngineAway, Pool, View, Wait
 from .request import NOTHING, Lease, Request, parse
-from .state import by_slug, class_states, state, waiting_state
 from .tickets import Tickets
 
 __all__ = [
     "EVERY_S", "NOTHING", "SERVICE", "Claimant", "Device", "EngineAway", "Found", "GPUClass", "Holder", "Inventory",
-    "Lease", "Lending", "Limits", "Pool", "Request", "Shown", "Tickets", "View", "Wait", "by_slug", "check",
-    "class_states", "classes_of", "find", "limits_of", "most", "parse", "picks", "shown", "slug_of", "state",
-    "waiting_state",
+    "Lease", "Lending", "Limits", "Pool", "Request", "Shown", "Tickets", "View", "Wait", "check", "classes_of", "find",
+    "limits_of", "most", "parse", "picks", "slug_of",
 ]  # fmt: skip

@@ -13,18 +13,18 @@ from .line import Free, Ticket
 from .pool import View, Wait
 
 
-def state(view: View, free: Free, tickets: Sequence[Ticket], user: str, *,
-          with_holders: bool = False) -> dict[str, Any]:  # fmt: skip
+def answer(view: View, free: Free, tickets: Sequence[Ticket], user: str, *,
+           with_holders: bool = False) -> dict[str, Any]:  # fmt: skip
     """The contract's answer for this person. `free` are the free slots of each device."""
-    answer: dict[str, Any] = {
+    told: dict[str, Any] = {
         "classes": class_states(view.classes, free, tickets),
         "mine": [{"server": each.server, "gpus": list(each.uuids), "since": moment(each.since)}
                  for each in view.holders if user and each.user == user],
     }  # fmt: skip
     if with_holders:
-        answer["holders"] = [{"user": each.user, "server": each.server, "gpus": list(each.uuids)}
-                             for each in view.holders]  # fmt: skip
-    return answer
+        told["holders"] = [{"user": each.user, "server": each.server, "gpus": list(each.uuids)}
+                           for each in view.holders]  # fmt: skip
+    return told
 
 
 def class_states(classes: Sequence[GPUClass], free: Free, tickets: Sequence[Ticket]) -> list[dict[str, Any]]:
@@ -65,6 +65,6 @@ def moment(seconds: float) -> str | None:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else None
 
 
-def by_slug(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The classes of such an answer by their slug."""
-    return {each["slug"]: each for each in answer["classes"]}
+def by_slug(states: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Such states of classes by their slug."""
+    return {each["slug"]: each for each in states}

@@ -9,7 +9,7 @@ from jupyterhub_mlinfn.errors import UserError
 from jupyterhub_mlinfn.gpus import Device, Holder, Limits, Request, View, Wait, classes_of, limits_of
 from jupyterhub_mlinfn.gpus.line import Ticket, free_slots
 from jupyterhub_mlinfn.gpus.offer import about, picks, shown
-from jupyterhub_mlinfn.gpus.state import by_slug, said, state, waiting_state
+from jupyterhub_mlinfn.gpus.state import answer, by_slug, said, waiting_state
 from jupyterhub_mlinfn.settings import GPUs, Settings
 
 GIB = 2**30
@@ -36,7 +36,7 @@ FREE = free_slots(CLASSES, HOLDERS)
 
 def told(user="anna", **more):
     """The contract's answer for this person."""
-    return state(VIEW, FREE, LINE, user, **more)
+    return answer(VIEW, FREE, LINE, user, **more)
 
 
 def test_each_class_says_what_is_there_free_and_waited_for():
@@ -110,7 +110,8 @@ def test_who_may_have_none_has_nothing_to_pick(limits):
 
 def drawn(classes=CLASSES, limits=None, states=None):
     """What the form shows."""
-    return shown(classes, limits or limits_of([], SITE), by_slug(told()) if states is None else states, wait="30m")
+    states = by_slug(told()["classes"]) if states is None else states
+    return shown(classes, limits or limits_of([], SITE), states, wait="30m")
 
 
 def test_the_form_has_a_row_for_each_class_and_its_state():
@@ -153,7 +154,7 @@ def test_the_form_says_that_nobody_knows_what_is_free():
 
 def test_busy_is_a_class_without_anything_free():
     full = free_slots(CLASSES, (*HOLDERS, Holder("c4", ("GPU-a3",), 1, "eva")))
-    rows = drawn(states=by_slug(state(VIEW, full, LINE, ""))).rows
+    rows = drawn(states=by_slug(answer(VIEW, full, LINE, "")["classes"])).rows
     assert [row.is_busy for row in rows] == [True, False, False]
 
 

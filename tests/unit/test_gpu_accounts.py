@@ -1,0 +1,104 @@
+"""GPU-seconds and gauges, from a pool on a made-up Engine."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from jupyterhub_mlinfn import metrics
+from jupyterhub_mlinfn.gpu_accounts import Accounts, held
+from jupyterhub_mlinfn.gpus import Claimant, Device, EngineAway, Holder, Pool, Request, Tickets, View, classes_of
+from jupyterhub_mlinfn.settings import GPUs
+
+GIB = 2**30
+DEVICES = (Device("GPU-a", "NVIDIA A100-SXM4-80GB", 80 * GIB, 0), Device("GPU-t", "Tesla T4", 16 * GIB, 1))
+SITE = GPUs(share={"t4": 4})
+A100 = "a100-sxm4-80gb"
+
+
+class MadeUpEngine:
+    """One lab holds one GPU."""
+
+    away = False
+
+    async def containers(self):
+        """The Engine's list."""
+        if self.away:
+            raise EngineAway("no answer")
+        labels = {"it.infn.mlinfn.user": "anna-of-accounts", "it.infn.mlinfn.gpus": "GPU-a"}
+        return [{"Id": "c", "State": "running", "Labels": labels, "Created": 1}]
+
+    async def inspect(self, container):
+        """Nobody else is there."""
+
+
+class MadeUpLending:
+    """What lends, with its pool."""
+
+    def __init__(self):
+        self.engine = MadeUpEngine()
+        self.pool = Pool(self.engine, lambda: DEVICES, Tickets(":memory:"), SITE)
+
+
+@pytest.fixture
+def lending() -> MadeUpLending:
+    """A pool of two GPUs."""
+    return MadeUpLending()
+
+
+def test_a_shared_gpu_counts_in_part_and_containers_of_others_for_nobody():
+    holders = (Holder("1", ("GPU-a", "GPU-gone"), 1, "anna"), Holder("2", ("GPU-t",), 1, "bob"),
+               Holder("3", ("GPU-t",), 0, "eva"), Holder("4", ("GPU-a",)))  # fmt: skip
+    counted = held(View(0, classes_of(DEVICES, SITE), holders), {"anna": "cms", "bob": "", "eva": ""}.get)
+    assert dict(counted) == {("anna", "cms", A100): 1, ("bob", "", "t4"): 0.25, ("eva", "", "t4"): 1}
+
+
+async def test_time_is_added_up_while_docker_answers(lending):
+    accounts = Accounts(lambda: lending, lambda user: "cms")
+    labels = {"user": "anna-of-accounts", "group": "cms", "class": A100}
+    accounts._added_at -= 100
+    await accounts.add_up()
+    assert REGISTRY.get_sample_value("mlinfn_gpu_seconds_total", labels) == pytest.approx(100, abs=5)
+    accounts._added_at -= 100
+    lending.engine.away = True
+    lending.pool.changed()
+    with pytest.raises(EngineAway):
+        await accounts.add_up()
+    lending.engine.away = False
+    await accounts.add_up()
+    assert REGISTRY.get_sample_value("mlinfn_gpu_seconds_total", labels) == pytest.approx(100, abs=5)
+
+
+async def test_gauges_tell_devices_slots_lent_and_waiting(lending):
+    registry = CollectorRegistry()
+    accounts = Accounts(lambda: lending, lambda user: "")
+    accounts.register(registry)
+    assert registry.get_sample_value("mlinfn_gpu_devices", {"class": "t4"}) is None
+
+    async def wait():
+        async with lending.pool.claim(Claimant("bob"), Request(1)):
+            pass
+
+    waiting = asyncio.ensure_future(wait())
+    await accounts.add_up()
+    while not lending.pool.line:
+        await asyncio.sleep(0)
+    shown = {(name, slug): registry.get_sample_value(f"mlinfn_gpu_{name}", {"class": slug})
+             for name in ("devices", "slots", "lent", "waiting") for slug in (A100, "t4")}  # fmt: skip
+    waiting.cancel()
+    assert shown == {
+        ("devices", A100): 1, ("slots", A100): 1, ("lent", A100): 1, ("waiting", A100): 1,
+        ("devices", "t4"): 1, ("slots", "t4"): 4, ("lent", "t4"): 0, ("waiting", "t4"): 0,
+    }  # fmt: skip
+
+
+def test_nothing_is_told_before_anything_lends():
+    assert [family.samples for family in Accounts(lambda: None, str).collect()] == [[], [], [], []]
+
+
+def test_waits_are_counted_by_class():
+    metrics.gpu_given("of-a-test", 3)
+    assert REGISTRY.get_sample_value("mlinfn_gpu_wait_seconds_bucket", {"class": "of-a-test", "le": "5.0"}) == 1
+    assert REGISTRY.get_sample_value("mlinfn_gpu_wait_seconds_bucket", {"class": "of-a-test", "le": "1.0"}) == 0
