@@ -17,7 +17,8 @@ from traitlets import Unicode, default
 from . import container, form, options, tokens
 from .container import ContainerPlan, Lab
 from .errors import OperatorError, UserError
-from .gpus import Claimant, Lease, Wait, giving, parse
+from .gpus import Claimant, Lease, Wait, giving, limits_of, parse
+from .gpus.offer import picks
 from .identity import Person, escape
 from .images import with_tag
 from .member import MemberSpawner
@@ -89,7 +90,9 @@ class MLINFNSpawner(MemberSpawner):
     @property
     def offer(self) -> Offer:
         """What this member may pick, by their groups of now."""
-        return options.offer(self.profiles(), [group.name for group in self.user.groups])
+        groups = [group.name for group in self.user.groups]
+        pickable = picks(self.lending.classes, limits_of(groups, self.gpus))
+        return options.offer(options.with_gpus(self.profiles(), pickable), groups)
 
     def profiles(self) -> tuple:
         """All profiles of the site; the spawner's own `image` where nothing is offered by name."""
@@ -118,6 +121,7 @@ class MLINFNSpawner(MemberSpawner):
         """Address and port of a lab that answers. Raises SpawnException in words for the member."""
         self.watched = Watched()
         with self._translated():
+            await self.lending.known()
             choice = self.choose()
             await self._require_guard()
             await self._fetch(choice)
@@ -130,7 +134,6 @@ class MLINFNSpawner(MemberSpawner):
     @asynccontextmanager
     async def _lease(self, choice: Choice) -> AsyncIterator[Lease]:
         """The GPUs that were chosen, which the container has to be created with before the block ends."""
-        await self.lending.known()
         request = parse(choice.gpus, self.lending.classes)
         members = {group.name: frozenset(user.name for user in group.users) for group in self.user.groups}
         async with self.lending.pool.claim(Claimant(self.user.name, self.name, members), request, self._tell) as lease:
@@ -268,11 +271,13 @@ def _spawn_exception(message: str, reason: str) -> SpawnException:
 
 
 async def _draw(spawner: MLINFNSpawner) -> str:
+    await spawner.lending.known()
     return form.render(spawner.offer, spawner.user_options, form.linked(spawner.handler), spawner.contact)
 
 
-def _check(spawner: MLINFNSpawner, user_options: Mapping[str, Any]) -> None:
+async def _check(spawner: MLINFNSpawner, user_options: Mapping[str, Any]) -> None:
     """Refuses what is not offered before anything begins; `start` parses again and keeps the result."""
+    await spawner.lending.known()
     try:
         options.parse(user_options, spawner.offer)
     except UserError as error:

@@ -13,6 +13,7 @@ pytest_plugins = [
     "support.browser",
     "support.registry",
     "support.mini_lab",
+    "support.gpu_engine",
     "support.gpus",
     "support.identity_service",
     "support.institute",
