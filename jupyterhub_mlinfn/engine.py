@@ -65,6 +65,15 @@ class EngineSpawner(DockerSpawner):
             EngineSpawner._turns = asyncio.Semaphore(self.starting.at_once)
         return EngineSpawner._turns
 
+    _has_asked = False
+
+    def run_post_stop_hook(self):
+        """The site's own hook. Before it, a place in line is given up by who stopped waiting; a hub that comes back and
+        finds starts cut off gives up nobody's."""
+        if self._has_asked:
+            self.lending.pool.leave(self.user.name, self.name)
+        return super().run_post_stop_hook()
+
     @property
     def lending(self) -> Lending:
         """The one that lends GPUs to everybody."""
@@ -90,7 +99,6 @@ class EngineSpawner(DockerSpawner):
         """The container is gone; other members' calls to the Engine never wait for it."""
         grace = 0 if now else seconds_of(self.starting.stop_grace)
         loop = asyncio.get_running_loop()
-        self.lending.pool.leave(self.user.name, self.name)
         await loop.run_in_executor(self.stopping, self._stop_and_remove, self.object_id or self.object_name, grace)
         self.lending.pool.changed()
         self.clear_state()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from traitlets import Bool, Unicode
+from traitlets import Bool
 
 from . import tokens
 from .engine import EngineSpawner
@@ -20,7 +20,6 @@ from .volumes import Mount
 class MemberSpawner(EngineSpawner):
     """How a lab knows its member."""
 
-    root = Unicode("", config=True, help="Folder of homes and uids. Empty: homes are named volumes of Docker.")
     uids = ModelTrait("uids")
     bearer_token = Bool(False, config=True, help="""
         Give each lab its member's access token, in the file that BEARER_TOKEN_FILE names, and git their name.

@@ -44,7 +44,7 @@ def gpus_of(site: Site) -> dict[str, list[str]]:
 
 def running(site: Site) -> set[str]:
     """Everybody whose lab is ready."""
-    return {name for name in PEOPLE if (site.api.server(name) or {}).get("ready")}
+    return {name for name in site.people if (site.api.server(name) or {}).get("ready")}
 
 
 def line(site: Site) -> list[str]:
@@ -172,11 +172,11 @@ def test_stop_leaves_the_line(gpu_site):
     for name in PEOPLE[:6]:
         gpu_site.add_user(name)
     ask_all(gpu_site, PEOPLE[:6])
-    until(lambda: len(line(gpu_site)) == 2, 60, "two to wait")
+    until(lambda: len(running(gpu_site)) == 4 and len(line(gpu_site)) == 2, 60, "four labs, and two to wait")
     leaving, staying = line(gpu_site)
     said = next(event["message"] for event in gpu_site.api.events(leaving) if "Waiting for a GPU" in event["message"])
     assert "you are next" in said
     gpu_site.api.stop(leaving)
     assert line(gpu_site) == [staying]
-    gpu_site.api.stop(sorted(set(PEOPLE[:6]) & running(gpu_site))[0])
+    gpu_site.api.stop(sorted(running(gpu_site))[0])
     until(lambda: staying in gpus_of(gpu_site), 5, "the other one's turn")
