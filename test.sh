@@ -55,7 +55,10 @@ case " $needs " in *" browser "*) need chromium=chromium ;; esac
 case " $needs " in *" images "*) say "building images"; images/build --log .cache/images.log ;; esac
 say "ready for the tests after $((SECONDS - began)) s (${needs:-nothing but Python})"
 
+# What needs no engine runs on all cores; engines, browsers and stacks would get into each other's way.
+parallel=()
+[ -n "$needs" ] || parallel=(--numprocesses=auto --dist=loadfile)
 status=0
-.venv/bin/python -m pytest "$@" || status=$?
+.venv/bin/python -m pytest "${parallel[@]}" "$@" || status=$?
 say "./test.sh took $((SECONDS - began)) s"
 exit "$status"

@@ -23,14 +23,19 @@ def part_of(item: pytest.Item) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
-    """Remember the time of each phase of a test, and on it, its module and so on that something failed."""
+    """Say which part a report is about, and remember on the test, its module and so on that something failed."""
     report = yield
-    seconds[part_of(item)] += report.duration
-    counts[part_of(item)] += report.when == "call"
+    report.part = part_of(item)
     if report.failed:
         for node in item.listchain():
             node.failed = True
     return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add up the time of each phase of a test; where several processes run tests, in the one that tells."""
+    seconds[report.part] += report.duration
+    counts[report.part] += report.when == "call"
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
