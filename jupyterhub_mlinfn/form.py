@@ -14,7 +14,9 @@ from typing import Any, NoReturn
 
 from jinja2 import Environment, FileSystemLoader
 
+from .gpus import Shown
 from .options import Offer, Option, Profile
+from .options.offers import GPUS
 
 TEMPLATES = Path(__file__).parent / "templates"
 LOGO = TEMPLATES / "mlinfn" / "logo.svg"
@@ -40,14 +42,15 @@ class PrefillOnly(Exception):
     jupyterhub_message = ""
 
 
-def render(offer: Offer, last: Mapping[str, Any], query: Mapping[str, list[str]], contact: str = "") -> str:
+def render(offer: Offer, last: Mapping[str, Any], query: Mapping[str, list[str]], contact: str = "",
+           gpus: Shown | None = None) -> str:  # fmt: skip
     """The picker's HTML, to go inside the hub's own form. Never empty: an empty form would start a server.
 
     `last` are the plain keys of the last start, `query` those of a link; both may be stale, wrong or hostile.
     """
     filled = fill(offer, last, query)
     return _environment.get_template("mlinfn/picker.html").render(
-        offer=offer, filled=filled, linked=bool(query), contact=contact, free=FREE
+        offer=offer, filled=filled, linked=bool(query), contact=contact, free=FREE, gpus=gpus
     )
 
 
@@ -87,9 +90,15 @@ def _is_not_prefill(record: logging.LogRecord) -> bool:
 
 
 def _words(profile: Profile, last: Mapping[str, Any]) -> dict[str, str]:
-    """The plain keys to show on a card: what was chosen last where it is still offered, else the default."""
+    """The plain keys to show on a card: what was chosen last where it is still offered, else the default.
+
+    GPUs and typed texts are remembered on the card that they were chosen on: with another image they may not be meant.
+    """
     words: dict[str, str] = {}
     for option in profile.options:
+        if option.key == GPUS and last.get("profile") != profile.slug:
+            words[GPUS] = option.default.key
+            continue
         typed = _text(last.get(option.key + FREE))
         if option.free and typed and last.get("profile") == profile.slug:
             words[option.key + FREE] = typed

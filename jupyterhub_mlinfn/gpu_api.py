@@ -7,6 +7,7 @@ from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
+from jupyterhub.handlers.pages import HealthCheckHandler
 from tornado.web import HTTPError
 
 from .gpus import EngineAway, Lending, glance
@@ -17,8 +18,10 @@ AWAY = "Docker does not answer, so nobody knows which GPUs are free. Try again i
 STARTING = "The hub has just started and does not know yet which GPUs there are. Try again in a minute."
 
 
-class GPUsHandler(APIHandler):
+class GPUsHandler(APIHandler, HealthCheckHandler):  # successes of the latter are not logged: each open form asks often
     """The state of the GPUs as JSON, at most a second old. Who holds them is for admins."""
+
+    SUPPORTED_METHODS = ("GET",)
 
     def initialize(self, lending: Callable[[], Lending | None]) -> None:
         """Remembers where to find the one that lends."""

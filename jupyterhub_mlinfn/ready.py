@@ -20,17 +20,23 @@ class Watched:
     """The messages of one start, kept so that a page that is loaded again shows them all."""
 
     def __init__(self):
-        self._said: list[tuple[int, str]] = []
+        self._said: list[dict[str, Any]] = []
         self._more = asyncio.Event()
 
-    def say(self, percent: int, message: str) -> None:
-        """One more message, unless it is the last one again."""
-        if self._said[-1:] != [(percent, message)]:
-            self._said.append((percent, message))
+    @property
+    def last(self) -> Mapping[str, Any]:
+        """The event that counts now; empty before the first."""
+        return self._said[-1] if self._said else {}
+
+    def say(self, percent: int, message: str, **more: Any) -> None:
+        """One more event for the page, unless it is the last one again. `more` is for its script."""
+        event = {"progress": percent, "message": message, **more}
+        if self._said[-1:] != [event]:
+            self._said.append(event)
             self._more.set()
             self._more = asyncio.Event()
 
-    async def events(self) -> AsyncIterator[tuple[int, str]]:
+    async def events(self) -> AsyncIterator[dict[str, Any]]:
         """Everything said so far and whatever comes. The reader ends it."""
         shown = 0
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -14,11 +15,12 @@ from docker.errors import APIError
 from jupyterhub.spawner import SpawnException
 from traitlets import Unicode, default
 
-from . import container, form, options, tokens
+from . import container, form, metrics, options, tokens
 from .container import ContainerPlan, Lab
 from .errors import OperatorError, UserError
-from .gpus import Claimant, Lease, Wait, giving, limits_of, parse
+from .gpus import Claimant, Lease, Wait, giving, glance, limits_of, parse
 from .gpus.offer import picks
+from .gpus.state import waiting_state
 from .identity import Person, escape
 from .images import with_tag
 from .member import MemberSpawner
@@ -134,13 +136,17 @@ class MLINFNSpawner(MemberSpawner):
     @asynccontextmanager
     async def _lease(self, choice: Choice) -> AsyncIterator[Lease]:
         """The GPUs that were chosen, which the container has to be created with before the block ends."""
-        request = parse(choice.gpus, self.lending.classes)
+        request, asked = parse(choice.gpus, self.lending.classes), time.monotonic()
+        self._has_asked = True
         members = {group.name: frozenset(user.name for user in group.users) for group in self.user.groups}
         async with self.lending.pool.claim(Claimant(self.user.name, self.name, members), request, self._tell) as lease:
+            if lease.gpu_class:
+                metrics.gpu_given(lease.gpu_class.slug, time.monotonic() - asked)
             yield lease
 
     def _tell(self, wait: Wait) -> None:
-        self.watched.say(71, wait.sentence(self.gpus.show_holders))
+        show = self.gpus.show_holders
+        self.watched.say(71, wait.sentence(show), waiting=waiting_state(wait, show_holders=show))
 
     async def _launch(self, choice: Choice, lease: Lease) -> None:
         self.watched.say(72, "Waiting for a turn to start")
@@ -259,8 +265,8 @@ class MLINFNSpawner(MemberSpawner):
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Events of this start from its beginning, however late somebody looks."""
-        async for percent, message in self.watched.events():
-            yield {"progress": percent, "message": message}
+        async for event in self.watched.events():
+            yield event
 
 
 def _spawn_exception(message: str, reason: str) -> SpawnException:
@@ -271,8 +277,8 @@ def _spawn_exception(message: str, reason: str) -> SpawnException:
 
 
 async def _draw(spawner: MLINFNSpawner) -> str:
-    await spawner.lending.known()
-    return form.render(spawner.offer, spawner.user_options, form.linked(spawner.handler), spawner.contact)
+    shown = await glance.form(spawner.lending, [group.name for group in spawner.user.groups])
+    return form.render(spawner.offer, spawner.user_options, form.linked(spawner.handler), spawner.contact, shown)
 
 
 async def _check(spawner: MLINFNSpawner, user_options: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from .. import __version__
 from ..errors import OperatorError, UserError
-from . import config, demo, health, iam, stack, users
+from . import config, demo, gpus, health, iam, stack, users
 
 NOT_WELL = 1
 USAGE = 2
@@ -54,6 +54,7 @@ app.add_typer(iam.app, name="iam")
 app.add_typer(demo.app, name="demo")
 stack.register(app)
 health.register(app)
+gpus.register(app)
 
 
 def main() -> None:

@@ -6,16 +6,22 @@ work); what it needs to know goes into Facts. None of them touches the world.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from ..discovery import WORDS
+from ..errors import OperatorError
+from ..gpus import Found, check
 from ..settings import Settings
 from .output import counted
 
 GB = 2**30
+NO_GPUS = Found()
+_COMMAND = re.compile(r" (?:See|For CDI|Make one(?: that does)?): (.+)$")
+"""What mends it, at the end of a note about GPUs."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Facts:
     """Ports of ours on which something answers."""
     identity: Mapping[str, Any] = field(default_factory=dict)
     """What the hub wrote last of the identity service: ok, reason, since (epoch seconds); empty before it did."""
+    gpus: Found = NO_GPUS
+    """The GPUs that were found, and what the keeper should know about them."""
 
 
 Check = Callable[[Facts], "Finding | None"]
@@ -172,6 +180,33 @@ def bridge_filter(facts: Facts) -> Finding:
                    "sudo modprobe br_netfilter && sudo sysctl net.bridge.bridge-nf-call-iptables=1")
 
 
+def gpus(facts: Facts) -> Finding | None:
+    """Nothing where there are no GPUs, which is as well."""
+    found = gpu_findings(facts.gpus, facts.settings)
+    if found:
+        return max(found, key=lambda each: each.level == "red")
+    count = len(facts.gpus.devices)
+    return Finding("green", "GPUs", f"{counted(count, 'is', 'are')} lent or reserved.") if count else None
+
+
+def gpu_findings(found: Found, settings: Settings) -> list[Finding]:
+    """What is wrong with the GPUs, or should be known: in the settings, and on the machine."""
+    try:
+        check(found.devices, settings.gpus)
+        contradictions = []
+    except OperatorError as error:
+        contradictions = str(error).splitlines()
+    mend = "mend it in mlinfn.yaml, then: mlinfn up"
+    return [*(Finding("red", "GPUs", each, mend) for each in contradictions), *map(_gpu_note, found.notes)]
+
+
+def _gpu_note(note: str) -> Finding:
+    reason, remedy = _COMMAND.sub("", note), _COMMAND.search(note)
+    # Made-up ones were asked for, and devices without a CDI name are lent all the same.
+    level = "amber" if "made up" in note or "through NVIDIA's runtime" in note else "red"
+    return Finding(level, "GPUs", reason, remedy[1] if remedy else "")
+
+
 def ports(facts: Facts) -> Finding:
     running = {"healthy", "starting", "unhealthy", "running"}
     binds = {"proxy": (0, 1), "hub": (2,), "guard": (3,)}
@@ -201,7 +236,7 @@ def secrets(facts: Facts) -> Finding:
 
 WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, disk, subdomains)
 """Those that have an answer while Docker is off."""
-STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, disk, subdomains)
+STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, disk, subdomains)
 DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
                            bridge_filter)
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from .. import __version__, files
 from ..errors import OperatorError
+from ..gpus import Found, find
+from ..gpus.inventory import CDI_FOLDERS
 from ..settings import PORTS, Settings
 from . import compose, engine, ground
 from .checks import Facts
@@ -36,6 +38,7 @@ def gather(site: Site) -> Facts:
         "hub": lambda: answer(f"http://127.0.0.1:{settings.port}/hub/health", f"{settings.host}:{settings.port}"),
         "taken_ports": lambda: taken_ports(settings),
         "free": lambda: free(settings, about),
+        "gpus": lambda: gpus(settings, about),
     }
     with ThreadPoolExecutor(len(questions)) as threads:
         asked = {name: threads.submit(question) for name, question in questions.items()}
@@ -45,6 +48,13 @@ def gather(site: Site) -> Facts:
         run_is_tmpfs=files.is_tmpfs(settings.root / "run"), secrets=tuple(loose_secrets(settings)),
         identity=identity(settings.root), **{name: future.result() for name, future in asked.items()},
     )
+
+
+def gpus(settings: Settings, about: dict[str, Any] | str) -> Found:
+    """The GPUs of this machine; none is looked for without an engine that could give them."""
+    if isinstance(about, str):
+        return Found()
+    return find(settings.gpus, about.get("CDISpecDirs") or CDI_FOLDERS)
 
 
 def identity(root: Path) -> dict[str, Any]:

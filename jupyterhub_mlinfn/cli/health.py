@@ -46,12 +46,13 @@ def answer(found, json: bool) -> None:
         as_json({"level": worst, "findings": [asdict(each) for each in found]})
     else:
         for each in found:
-            _line(each)
+            line(each)
     if worst == "red":
         raise typer.Exit(1)
 
 
-def _line(found) -> None:
+def line(found) -> None:
+    """Print one finding, with what mends it."""
     sign, colour = SIGNS[found.level]
     lines(f"{typer.style(f'{sign:5}', fg=colour, bold=found.level == 'red')}{found.title:17}{found.reason}")
     if found.remedy:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+WIDEST = 1000  # or else rich cuts long words, such as ids, at the width of the window
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
@@ -41,4 +42,4 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    Console(soft_wrap=True).print(drawn)
+    Console(soft_wrap=True, width=WIDEST).print(drawn)

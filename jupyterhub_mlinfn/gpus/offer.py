@@ -40,7 +40,7 @@ class Shown:
 
     rows: tuple[Row, ...] = ()
     wait: str = ""
-    """Longest wait in line, as the settings write it."""
+    """Longest wait in line, such as "30 minutes"."""
     is_simulated: bool = False
     trouble: str = ""
     """A sentence if nobody knows what is free."""
@@ -75,7 +75,12 @@ def shown(classes: Sequence[GPUClass], limits: Limits, states: Mapping[str, Mapp
     if len(open_whole) > 1:
         rows.insert(0, _any_row(open_whole, limits, states))
     trouble = "" if states or not classes else "Docker does not answer, so nobody knows which GPUs are free."
-    return Shown(tuple(rows), wait, is_simulated, trouble)
+    return Shown(tuple(rows), _in_words(wait), is_simulated, trouble)
+
+
+def _in_words(duration: str) -> str:
+    number, unit = duration[:-1], {"s": "second", "m": "minute", "h": "hour", "d": "day"}[duration[-1]]
+    return f"{number} {unit}{'s' * (number != '1')}"
 
 
 def _row(gpu_class: GPUClass, limits: Limits, state: Mapping[str, Any] | None, *, alone: bool) -> Row:
@@ -94,7 +99,8 @@ def _any_row(classes: Sequence[GPUClass], limits: Limits, states: Mapping[str, M
 
 def about(gpu_class: GPUClass) -> str:
     """What a device of the class is, for who has never heard of time slicing or MIG."""
-    memory = f"{gpu_class.memory / GIB:.0f} GB of memory. " if gpu_class.memory else ""
+    size = f"{gpu_class.memory / GIB:.0f} GB"
+    memory = f"{size} of memory. " if gpu_class.memory and size not in gpu_class.title else ""
     if gpu_class.kind == "shared":
         others = gpu_class.slots_each - 1
         return f"{memory}Time-shared with up to {others} other{'s' * (others > 1)}; its memory is not kept apart."

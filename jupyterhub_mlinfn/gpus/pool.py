@@ -66,6 +66,8 @@ class Wait:
     titles: tuple[str, ...]
     holders: tuple[Holder, ...]
     engine_away: bool = False
+    since: float = 0
+    """When the place was taken, in seconds since the epoch."""
 
     def sentence(self, show_holders: bool) -> str:
         """How it stands, for who waits."""
@@ -202,7 +204,7 @@ class Pool:
                 try:
                     view = await self.look(BETWEEN_LOOKS_S / 2)
                 except EngineAway:
-                    tell(Wait(0, (), (), engine_away=True))
+                    tell(Wait(0, (), (), engine_away=True, since=ticket.since))
                     return None
                 self._give(line.grants(self.line, view.classes, self.free(view)))
                 if ticket.number not in self._given:
@@ -226,7 +228,7 @@ class Pool:
         wanted = ticket.wants(view.classes)
         uuids = {device.uuid for each in wanted for device in each.devices}
         theirs = tuple(holder for holder in view.holders if uuids & set(holder.uuids))
-        return Wait(line.position(ticket, self.line), tuple(each.title for each in wanted), theirs)
+        return Wait(line.position(ticket, self.line), tuple(each.title for each in wanted), theirs, since=ticket.since)
 
 
 async def _first(waited: Awaitable[Any], at_most_s: float) -> None:

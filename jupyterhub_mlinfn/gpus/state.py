@@ -52,7 +52,7 @@ def waiting_state(wait: Wait, *, show_holders: bool) -> dict[str, Any]:
     held = [{"user": each.user, "since": moment(each.since)} for each in _longest_first(wait.holders)]
     return {
         "position": wait.position, "titles": list(wait.titles), "engine_away": wait.engine_away,
-        "holders": held if show_holders else [],
+        "since": moment(wait.since), "holders": held if show_holders else [],
     }  # fmt: skip
 
 

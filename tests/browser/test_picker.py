@@ -21,7 +21,7 @@ def test_a_choice_becomes_a_lab_and_is_remembered(picker, page):
     page.get_by_label("16 GB").check()
     page.click("#start")
     page.wait_for_selector(IN_THE_LAB)
-    assert picker.starts("carla") == [{"profile": "lab-ml", "memory": "16G", "cpus": "1"}]
+    assert picker.starts("carla") == [{"profile": "lab-ml", "memory": "16G", "cpus": "1", "gpus": "0"}]
     page.goto(f"{picker.url}/hub/home")
     page.click("#stop")
     page.click("text=Pick an image and start")
@@ -47,7 +47,7 @@ def test_the_keyboard_alone_is_enough(picker, page):
     _tab_to(page, "start")
     page.keyboard.press("Enter")
     page.wait_for_selector(IN_THE_LAB)
-    assert picker.starts("dora") == [{"profile": "lab-ml", "memory": "16G", "cpus": "4"}]
+    assert picker.starts("dora") == [{"profile": "lab-ml", "memory": "16G", "cpus": "4", "gpus": "0"}]
 
 
 def _focused(page) -> str:
@@ -70,7 +70,7 @@ def test_it_works_without_javascript(picker, new_page):
     page.get_by_label("32 GB").check()
     page.click("#start")
     page.wait_for_selector(IN_THE_LAB)
-    assert picker.starts("eva") == [{"profile": "lab-ml", "memory": "32G", "cpus": "1"}]
+    assert picker.starts("eva") == [{"profile": "lab-ml", "memory": "32G", "cpus": "1", "gpus": "0"}]
 
 
 def test_titles_and_group_names_are_text(picker, page):
@@ -124,7 +124,8 @@ def test_another_site_starts_nothing(picker, page, page_of_another_site):
     [
         ("profile-option-lab--memory", "900G", "Memory 900G is not offered for JupyterLab. Choose one of: 2G, 4G, 8G."),
         ("profile", "lab-ml", "lab-ml is not an image that is offered to you. Choose one of: lab."),
-        ("gpus", "1", "JupyterLab has no option gpus. It takes: profile, memory, cpus."),
+        ("gpus", "1", "GPUs 1 cannot be had. JupyterLab is offered without: ask for 0."),
+        ("disk", "1", "JupyterLab has no option disk. It takes: profile, memory, cpus."),
     ],
 )
 def test_a_forged_form_is_refused_in_words(picker, page, field, value, said):

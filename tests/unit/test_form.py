@@ -10,9 +10,11 @@ from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyterhub_mlinfn import gpus
 from jupyterhub_mlinfn.form import PrefillOnly, linked, refuse_query, render
-from jupyterhub_mlinfn.options import Offer, from_form, offer, parse, parse_profiles, profile_list_of
-from jupyterhub_mlinfn.settings import Settings
+from jupyterhub_mlinfn.gpus.offer import picks, shown
+from jupyterhub_mlinfn.options import Offer, from_form, offer, parse, parse_profiles, profile_list_of, with_gpus
+from jupyterhub_mlinfn.settings import GPUs, Settings
 
 IMAGES = [
     {"slug": "lab", "title": "JupyterLab", "image": "mlinfn/lab", "tags": ["CPU"], "description": "Python"},
@@ -116,6 +118,37 @@ def test_nothing_offered_names_whom_to_ask(contact, href):
     assert (link and link["href"]) == href
     assert contact in soup.text
     assert "No image is offered to you" in soup.text
+
+
+CARDS = [gpus.Device(f"GPU-{n}", "NVIDIA H200", 141 * 2**30, n) for n in range(2)]
+CLASSES = gpus.classes_of(CARDS, GPUs(names={"h200": "<script>H200</script>"}))
+LIMITS = gpus.limits_of([], GPUs())
+LENDS = offer(with_gpus(parse_profiles(profile_list_of(SETTINGS)), picks(CLASSES, LIMITS)), [])
+
+
+def drawn_with_gpus(last=None, query=None):
+    """The form of a machine with two GPUs of one class, and the GPUs that it chooses."""
+    html = render(LENDS, last or {}, query or {}, "", shown(CLASSES, LIMITS, {}, wait="1h"))
+    soup = BeautifulSoup(html, "html.parser")
+    return soup, parse(from_form(submitted(soup)), LENDS).gpus
+
+
+@pytest.mark.parametrize(
+    ("last", "query", "chosen"),
+    [({}, {}, "0"), ({"profile": "lab", "gpus": "h200:2"}, {}, "h200:2"),
+     ({"profile": "lab", "gpus": "2"}, {}, "h200:2"),
+     ({"profile": "lab", "gpus": "a100:1"}, {}, "0"), ({"profile": "lab-ml", "gpus": "1"}, {"profile": ["lab"]}, "0"),
+     ({}, {"gpus": ["1"]}, "h200:1"), ({}, {"gpus": ["h200:1"]}, "h200:1"), ({}, {"gpus": ["9"]}, "0")],
+)  # fmt: skip
+def test_gpus_are_remembered_on_their_card_and_filled_in_by_links(last, query, chosen):
+    assert drawn_with_gpus(last, query)[1] == chosen
+
+
+def test_gpus_are_drawn_with_their_wait_and_names_as_text():
+    soup, _ = drawn_with_gpus()
+    assert "at most 1 hour." in soup.text
+    assert soup.find(class_="gpu-title").text == "<script>H200</script>"
+    assert [script.text.strip()[:2] for script in soup.find_all("script")] == ["//"]
 
 
 def _handler(method, **arguments):

@@ -78,9 +78,9 @@ def test_words_of_a_class(free, slots, waiting, shared, words):
 
 
 def test_who_waits_is_told_the_place_and_names_only_where_the_site_shows_them():
-    wait = Wait(3, ("A100 80 GB",), HOLDERS[::-1])
+    wait = Wait(3, ("A100 80 GB",), HOLDERS[::-1], since=SINCE)
     assert waiting_state(wait, show_holders=False) == {
-        "position": 3, "titles": ["A100 80 GB"], "engine_away": False, "holders": [],
+        "position": 3, "titles": ["A100 80 GB"], "engine_away": False, "since": "2026-11-24T10:00:00Z", "holders": [],
     }  # fmt: skip
     since = "2026-11-24T10:00:00Z"
     assert waiting_state(wait, show_holders=True)["holders"] == [
@@ -117,8 +117,8 @@ def drawn(classes=CLASSES, limits=None, states=None):
 def test_the_form_has_a_row_for_each_class_and_its_state():
     a100, t4, part = drawn().rows
     assert (a100.state, t4.state, part.state) == ("1 of 4 free, 2 waiting", "7 of 8 places free", "3 of 3 free")
-    assert a100.about == "80 GB of memory. A whole card, yours alone."
-    assert t4.about == "16 GB of memory. Time-shared with up to 3 others; its memory is not kept apart."
+    assert a100.about == "A whole card, yours alone."
+    assert t4.about == "Time-shared with up to 3 others; its memory is not kept apart."
     assert part.about == "10 GB of memory. A slice of a card, kept apart from its other slices."
     assert [pill.key for pill in t4.pills] == [f"{T4}:1", f"{T4}:2"]
     assert about(classes_of(SMALL, GPUs(share={"t4": 2}))[0]).count("1 other;")
