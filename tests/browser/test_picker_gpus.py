@@ -139,7 +139,7 @@ def test_what_is_not_offered_is_greyed_out(picker, page):
     assert_looks_well(page)
 
 
-@pytest.mark.parametrize("asked", ["-1", "1e9", "2.5", "all", "v100:1", "h200:1", "2", "9"])
+@pytest.mark.parametrize("asked", ["-1", "h200:1", "9"])
 def test_what_cannot_be_had_is_refused_with_what_can(picker, page, asked):
     picker.sign_in(page, "guest")
     forge = """(value) => { document.querySelector("[name$='--gpus']:checked").value = value; }"""
