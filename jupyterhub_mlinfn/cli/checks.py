@@ -89,6 +89,9 @@ def services(facts: Facts) -> Finding:
     if all(state == "missing" for state in facts.services.values()):
         return Finding("red", "Services", "None is there.", "mlinfn up")
     gone = set(ill.values()) <= {"missing", "exited"}
+    if set(ill) == {"gpus"}:
+        return Finding("amber", "Services", f"{said}: no GPU is lent until NVIDIA's driver answers it.",
+                       "nvidia-smi; mlinfn up" if gone else "nvidia-smi; mlinfn logs gpus")
     return Finding("red", "Services", f"{said}.", "mlinfn up" if gone else f"mlinfn logs {' '.join(ill)}")
 
 
@@ -212,6 +215,8 @@ def ports(facts: Facts) -> Finding:
     binds = {"proxy": (0, 1), "hub": (2,), "guard": (3,)}
     if facts.settings.login == "demo":
         binds["iam-demo"] = (4,)
+    if "gpus" in facts.services:
+        binds["gpus"] = (5,)
     last = max(max(offsets) for offsets in binds.values())
     strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
                  if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]

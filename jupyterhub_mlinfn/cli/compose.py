@@ -18,6 +18,9 @@ from .site import CHECKOUT, Site
 SERVICES = ("hub", "proxy", "guard")
 DEMO = "iam-demo"
 """The service that `login: demo` adds."""
+GPUS = "gpus"
+"""The service that asks NVIDIA's driver, where Docker can give it GPUs."""
+PROFILES = {DEMO: "demo", GPUS: "gpus"}
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 LOOK_EVERY_S = 0.5
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Compose clears lines even where it was told to use no colour
@@ -31,8 +34,19 @@ def url(settings: Settings) -> str:
 
 
 def expected(settings: Settings) -> tuple[str, ...]:
-    """The services that run with these settings."""
+    """The services that have to run with these settings."""
     return (*SERVICES, DEMO) if settings.login == "demo" else SERVICES
+
+
+def optional(site: Site) -> tuple[str, ...]:
+    """Those that run on this machine besides, and that the others go on without."""
+    return (GPUS,) if PROFILES[GPUS] in _variable(site, "COMPOSE_PROFILES").split(",") else ()
+
+
+def _variable(site: Site, name: str) -> str:
+    """What was written for Compose last; empty if nothing was."""
+    lines = site.env_file.read_text().splitlines() if site.env_file.is_file() else []
+    return next((line.partition("=")[2] for line in lines if line.startswith(f"{name}=")), "")
 
 
 def service_images(settings: Settings) -> list[str]:
@@ -52,21 +66,39 @@ def check_before(site: Site) -> None:
 
 def words(site: Site, *more: str) -> list[str]:
     """The words after `docker` that name the project."""
+    main = site.compose_file
+    added = [main.with_name(name) for name in _variable(site, "COMPOSE_FILE").split(":")[1:]]
     return ["compose", "--project-name", site.settings.instance, "--env-file", str(site.env_file),
-            "--file", str(site.compose_file), *more]
+            *(word for path in (main, *added) for word in ("--file", str(path))), *more]
 
 
-def up(site: Site, *, quiet: bool) -> None:
-    """Compose made what is missing or changed, and the demo of earlier settings is gone; it is not waited for."""
-    if site.settings.login != "demo" and DEMO in services(site):  # Compose leaves what its profiles switch off
-        engine.run(words(site, "--profile", "demo", "rm", "--stop", "--force", DEMO), quiet=quiet)
-    engine.run(words(site, "up", "--detach"), quiet=quiet)
+def up(site: Site, *, quiet: bool) -> list[str]:
+    """Sentences about what could not be started, though all that has to run was; it is not waited for.
+
+    Compose made what is missing or changed. Services that these settings do not have are gone.
+    """
+    wanted, found = expected(site.settings), services(site)
+    for name in (name for name in PROFILES if name in found and name not in (*wanted, *optional(site))):
+        # Compose leaves what its profiles switch off.
+        engine.run(words(site, "--profile", PROFILES[name], "rm", "--stop", "--force", name), quiet=quiet)
+    engine.run(words(site, "up", "--detach", *wanted), quiet=quiet)
+    return [said for name in optional(site) if (said := _try(site, name, quiet=quiet))]
+
+
+def _try(site: Site, name: str, *, quiet: bool) -> str:
+    """Empty if the service was started, else why not."""
+    try:
+        engine.run(words(site, "up", "--detach", "--no-deps", name), quiet=quiet)
+    except OperatorError as error:
+        return f"The service {name} could not be started; the others go on. {error}"
+    return ""
 
 
 def down(site: Site, *, quiet: bool) -> None:
     """The services' containers are gone."""
     if site.env_file.is_file():
-        engine.run(words(site, "--profile", "demo", "down"), quiet=quiet)
+        all_of_them = [word for profile in PROFILES.values() for word in ("--profile", profile)]
+        engine.run(words(site, *all_of_them, "down"), quiet=quiet)
 
 
 def restart_if_settings_are_newer(site: Site, *, quiet: bool) -> bool:
@@ -157,7 +189,7 @@ def stop_labs(running: Sequence[Container], *, say: Callable[[str], None]) -> No
 
 def logs(site: Site, names: Sequence[str], *, follow: bool, tail: int) -> Iterator[tuple[str, str]]:
     """Service and line, as they come. Raises UserError for a service that does not exist."""
-    there = expected(site.settings)
+    there = (*expected(site.settings), *optional(site))
     if unknown := [name for name in names if name not in there]:
         raise UserError(f"There is no service {unknown[0]}. There is: {', '.join(there)}.")
     engine.info()

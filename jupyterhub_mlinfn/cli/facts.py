@@ -14,7 +14,6 @@ from typing import Any
 from .. import __version__, files
 from ..errors import OperatorError
 from ..gpus import Found, find
-from ..gpus.inventory import CDI_FOLDERS
 from ..settings import PORTS, Settings
 from . import compose, engine, ground
 from .checks import Facts
@@ -54,7 +53,7 @@ def gpus(settings: Settings, about: dict[str, Any] | str) -> Found:
     """The GPUs of this machine; none is looked for without an engine that could give them."""
     if isinstance(about, str):
         return Found()
-    return find(settings.gpus, about.get("CDISpecDirs") or CDI_FOLDERS)
+    return find(settings.gpus, about.get("CDISpecDirs") or ())
 
 
 def identity(root: Path) -> dict[str, Any]:
@@ -84,7 +83,8 @@ def _services(site: Site, about: dict[str, Any] | str) -> dict[str, str]:
     if isinstance(about, str):
         return {}
     found = compose.services(site)
-    return {name: compose.state(found.get(name)) for name in compose.expected(site.settings)}
+    return {name: compose.state(found.get(name))
+            for name in (*compose.expected(site.settings), *compose.optional(site))}
 
 
 def _labs(site: Site, about: dict[str, Any] | str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from .. import __version__, demo, files, login
 from ..errors import OperatorError
 from ..settings import Settings
+from . import gpu_service
 from .site import CHECKOUT, Site
 
 FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "run", "secrets")
@@ -138,14 +139,15 @@ def _mount(folder: Path) -> None:
 
 def env_files(site: Site) -> list[str]:
     """Compose's variables in the root folder and, for the checkout's own instance, where plain Compose looks."""
-    text = env_text(variables(site.settings, site.config))
+    text = env_text(variables(site.settings, site.config, gpu_service.extra_file(site.settings)))
     paths = [site.env_file, *([CHECKOUT / "compose" / ".env"] if site.is_checkouts_own else [])]
     return [f"Wrote {path}." for path in paths if files.replace_if_changed(path, text)]
 
 
-def variables(settings: Settings, config: Path) -> dict[str, str]:
-    """What compose.yaml needs to know of the settings."""
-    network = settings.network
+def variables(settings: Settings, config: Path, gpus_file: str = "") -> dict[str, str]:
+    """What compose.yaml needs to know of the settings. `gpus_file` gives GPUs to the service `gpus`, if it runs."""
+    network, gpus_port = settings.network, settings.port + 5
+    profiles = {"demo": settings.login == "demo", "gpus": bool(gpus_file)}
     return {
         "MLINFN_INSTANCE": settings.instance,
         "MLINFN_VERSION": __version__,
@@ -156,13 +158,16 @@ def variables(settings: Settings, config: Path) -> dict[str, str]:
         "MLINFN_HUB_PORT": str(settings.port + 2),
         "MLINFN_GUARD_PORT": str(settings.port + 3),
         "MLINFN_DEMO_PORT": str(login.demo_port(settings)),
+        "MLINFN_GPUS_PORT": str(gpus_port),
+        "MLINFN_GPUS_REPORT": f"http://127.0.0.1:{gpus_port}/" if gpus_file else "",
         "MLINFN_LABS_BRIDGE": f"{settings.instance}-labs"[:15],
         "MLINFN_LABS_SUBNET": str(network.labs_subnet),
         "MLINFN_HUB_ADDRESS": str(network.labs_subnet[1]),
         "MLINFN_ALLOW_NETWORKS": ",".join(map(str, network.allow_networks)),
         "MLINFN_HOST_ROUTING": "--host-routing" if settings.subdomains else "",
         "MLINFN_OOM_SCORE_ADJ": "-900" if may_lower_oom_score() else "0",
-        "COMPOSE_PROFILES": "demo" if settings.login == "demo" else "",
+        "COMPOSE_FILE": ":".join(filter(None, ("compose.yaml", gpus_file))),
+        "COMPOSE_PROFILES": ",".join(name for name, runs in profiles.items() if runs),
     }
 
 

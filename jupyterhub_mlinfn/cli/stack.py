@@ -46,12 +46,14 @@ def up(
     done = ground.prepare(site)
     for each in done:
         aside(each)
-    compose.up(site, quiet=json)
+    failed = compose.up(site, quiet=json)
+    for each in failed:
+        aside(each)
     restarted = compose.restart_if_settings_are_newer(site, quiet=json)
     compose.wait_until_well(site, limit_s=wait, say=(lambda text: None) if json else aside)
     url = compose.url(site.settings)
     if json:
-        as_json({"url": url, "done": done, "restarted": restarted})
+        as_json({"url": url, "done": done, "restarted": restarted, "failed": failed})
     else:
         lines(f"{site.settings.instance} is up: {url}", WHO[site.settings.login])
 
@@ -80,7 +82,7 @@ def down(
 def logs(
     context: typer.Context,
     services: Annotated[list[str] | None, typer.Argument(
-        metavar="[SERVICE]...", help="hub, proxy, guard, iam-demo.")] = None,
+        metavar="[SERVICE]...", help="hub, proxy, guard, iam-demo, gpus.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on.")] = False,
     tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="How many old lines of each service.")] = 100,
     json: Json = False,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..settings import GPUs
-from . import cdi, nvml
+from . import cdi, nvml, reported
 from .devices import GIB, Device
 
 EVERY_S = 10
@@ -40,12 +40,22 @@ def find(gpus: GPUs, folders: Sequence[str] = CDI_FOLDERS, minors: Path = nvml.M
     if gpus.source == "cdi":
         return _by_specifications(names, is_told=True)
     try:
-        devices, notes = nvml.read(minors)
+        devices, notes = _read(minors)
     except nvml.NoLibrary as error:
         return _by_specifications(names, is_told=bool(names)) if gpus.source == "auto" else _nothing(error)
     except nvml.NoNVML as error:  # specifications say nothing about a card that the driver cannot reach
         return _nothing(error)
     return _by_driver(gpus, cdi.with_names(devices, names), notes)
+
+
+def _read(minors: Path) -> tuple[tuple[Device, ...], tuple[str, ...]]:
+    """From the library in this process, else from the service that has it, if there is one. Raises NoNVML."""
+    try:
+        return nvml.read(minors)
+    except nvml.NoNVML:
+        if not (url := reported.address()):
+            raise
+        return reported.read(url)
 
 
 def simulated(count: int) -> tuple[Device, ...]:

@@ -15,7 +15,7 @@ from docker.errors import APIError, NotFound
 
 from ..settings import GPUs
 from .devices import GPUClass, classes_of
-from .inventory import CDI_FOLDERS, EVERY_S, Inventory
+from .inventory import EVERY_S, Inventory
 from .pool import EngineAway, Pool
 from .tickets import Tickets
 
@@ -52,7 +52,7 @@ class Lending:
 
     def __init__(self, gpus: GPUs, root: str, client: APIClient, executor: Executor):
         self.gpus = gpus
-        self.inventory = Inventory(gpus, client.info().get("CDISpecDirs") or CDI_FOLDERS)
+        self.inventory = Inventory(gpus, client.info().get("CDISpecDirs") or ())  # none where CDI is off
         book = Path(root) / "hub" / "gpus.sqlite" if root else ":memory:"
         self.pool = Pool(DockerEngine(client, executor), lambda: self.inventory.devices, Tickets(book), gpus)
         self._looked_at = 0.0

@@ -75,6 +75,6 @@ def test_no_secret_is_in_an_environment_or_a_command():
 
 def test_example_has_every_variable_and_no_other():
     used = set(re.findall(r"\$\{(MLINFN_\w+?)(?=[}:?-])", TEXT))
-    used.add("COMPOSE_PROFILES")  # read by Compose itself
+    used |= {"COMPOSE_FILE", "COMPOSE_PROFILES"}  # read by Compose itself
     example = (CHECKOUT / "compose" / "env.example").read_text()
     assert set(re.findall(r"^(\w+)=", example, re.MULTILINE)) == used
