@@ -78,8 +78,13 @@ class EngineSpawner(DockerSpawner):
     def lending(self) -> Lending:
         """The one that lends GPUs to everybody."""
         if EngineSpawner._lending is None:
-            EngineSpawner._lending = Lending(self.gpus, self.root, self.client, self.executor)
+            self.lend(Lending(self.gpus, self.root, self.client, self.executor))
         return EngineSpawner._lending
+
+    @classmethod
+    def lend(cls, lending: Lending) -> None:
+        """From now on this one lends GPUs to everybody."""
+        EngineSpawner._lending = lending
 
     @classmethod
     def shared_lending(cls) -> Lending | None:
@@ -94,6 +99,17 @@ class EngineSpawner(DockerSpawner):
     def _keep_removing(self, change):
         if not change.new:
             raise OperatorError("remove must stay True: a kept container holds yesterday's choices.")
+
+    async def create(self, **asked) -> str:
+        """The id of a container made as asked. If the start is stopped meanwhile, it does not stay."""
+        making = asyncio.ensure_future(self.docker("create_container", **asked))
+        try:
+            return (await asyncio.shield(making))["Id"]
+        except asyncio.CancelledError:
+            # The Engine goes on all the same, and nobody would know the container: it would hold its GPU for a minute.
+            made = await making
+            await self.docker("remove_container", made["Id"], v=True, force=True)
+            raise
 
     async def stop(self, now=False):
         """The container is gone; other members' calls to the Engine never wait for it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
+from traitlets.config.loader import LazyConfigValue
 
 from . import (
     __version__,
@@ -127,6 +129,7 @@ def check(c: Any) -> None:
     """Nothing if what files of jupyterhub_config.d set may be set. Raises OperatorError."""
     for owner in ("DockerSpawner", "EngineSpawner", "MLINFNSpawner"):
         host = c[owner].get("extra_host_config") or {} if owner in c else {}
+        host = host.get_value({}) if isinstance(host, LazyConfigValue) else host
         if refused := container.refused_keys(host if isinstance(host, dict) else {}):
             raise OperatorError(f"c.{owner}.extra_host_config may not hold {', '.join(refused)}: no lab gets these. "
                                 "GPUs are lent by `gpus:` in mlinfn.yaml.")  # fmt: skip
@@ -149,6 +152,7 @@ def watch(settings: Settings) -> None:
         return getattr(app, "http_server", None) is not None
 
     work = [reconcile.run_forever(client, settings.instance, lambda: _claimed(app), is_up)]
+    EngineSpawner.lend(gpus.Lending(settings.gpus, str(settings.root), client, ThreadPoolExecutor(4, "gpus")))
     accounts = gpu_accounts.Accounts(EngineSpawner.shared_lending, lambda name: _first_group(app, name))
     accounts.register()
     work += [_keep_gpus_known(), accounts.run()]
@@ -161,8 +165,7 @@ def watch(settings: Settings) -> None:
 async def _keep_gpus_known() -> None:
     """Devices that come and go are noticed also while nobody asks for one."""
     while True:
-        if lending := EngineSpawner.shared_lending():
-            await lending.known()
+        await EngineSpawner.shared_lending().known()
         await asyncio.sleep(gpus.EVERY_S)
 
 

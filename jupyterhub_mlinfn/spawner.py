@@ -212,8 +212,7 @@ class MLINFNSpawner(MemberSpawner):
 
     async def _create(self, plan: ContainerPlan, person: Person) -> None:
         host = self.client.create_host_config(**plan.host)
-        made = await self.docker("create_container", name=self.object_name, host_config=host, **plan.create)
-        self.object_id = made["Id"]
+        self.object_id = await self.create(name=self.object_name, host_config=host, **plan.create)
         if person.uid is not None:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self.executor, add_person, self.client, self.object_id, person)

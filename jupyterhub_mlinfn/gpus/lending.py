@@ -70,7 +70,7 @@ class Lending:
 
     async def known(self) -> None:
         """Nothing, once the devices are known; what is known is looked at again every few seconds, off this path."""
-        if not self._looking and time.monotonic() - self._looked_at > EVERY_S:
+        if not self._looking and time.monotonic() - self._looked_at > EVERY_S - 1:
             self._looking = asyncio.ensure_future(self._look())
         if self._looking and not self._looked_at:
             await asyncio.shield(self._looking)

@@ -108,7 +108,9 @@ class Lending(RuleBasedStateMachine):
                 for _ in range(8):
                     await asyncio.sleep(0)
 
-        self.loop.run_until_complete(turn())
+        self.pool.changed()
+        if self.starts:  # else nobody is there who could go on
+            self.loop.run_until_complete(turn())
         self.starts = {user: start for user, start in self.starts.items() if not start.task.done()}
 
     def granted(self, start: Start, lease):
@@ -145,12 +147,15 @@ class Lending(RuleBasedStateMachine):
 
     @rule(user=st.sampled_from(USERS), how=st.sampled_from(["stop", "exited", "paused", "running"]))
     def lab_changes(self, user, how):
+        self.labs_change(user, how)
+        self.settle()
+
+    def labs_change(self, user, how):
         for name in self.labs_of(user):
             if how == "stop":
                 self.engine.found.pop(name)
             elif self.engine.found[name]["State"] != "exited":  # a lab that has ended is never started again
                 self.engine.found[name]["State"] = how
-        self.settle()
 
     @rule(user=st.sampled_from(USERS))
     def cancelled(self, user):
@@ -208,7 +213,10 @@ class Lending(RuleBasedStateMachine):
                 start.word.set()
             self.settle()
             for user in USERS:
-                self.lab_changes(user, "stop")
+                self.labs_change(user, "stop")
+            if not self.starts:
+                break
+        self.pool.changed()
         assert self.starts == {}
         view = self.loop.run_until_complete(self.pool.look())
         assert self.pool.free(view) == SLOTS
