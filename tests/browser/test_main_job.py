@@ -31,7 +31,6 @@ def installed(new_machine) -> tuple[Machine, int, dict[str, str]]:
 def log_in(page: Page, port: int, name: str, password: str) -> None:
     """The page is where the hub sends somebody who has just logged in at the demo identity service."""
     page.goto(f"http://localhost:{port}/")
-    screenshot(page, "login")
     page.get_by_role("link", name=re.compile("log in", re.IGNORECASE)).click()
     page.wait_for_url(re.compile("/demo-iam/"))
     page.get_by_label(re.compile("user ?name", re.IGNORECASE)).fill(name)
@@ -105,5 +104,4 @@ def test_wrong_password_is_said_on_the_login_page(installed, page: Page):
     _machine, port, _passwords = installed
     log_in(page, port, "demo-member", "not a password at all")
     expect(page.get_by_role("alert")).to_contain_text("not the right name and password")
-    screenshot(page, "login-refused")
     assert "/demo-iam/login/" in page.url

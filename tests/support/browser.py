@@ -48,7 +48,7 @@ def new_page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Call
 
     yield make
     for number, page in enumerate(pages):
-        if getattr(request.node, "failed", False):
+        if getattr(request.node, "failed", False) and not page.is_closed():
             _keep(page, request.node.name, number)
         page.context.close()
 

@@ -22,6 +22,7 @@ from support.wait import until
 
 REFRESH_S = 2
 LIFE_S = 12
+CONTACT = "keeper@example.org"
 # A metric is looked at without a token, and an answer that does not come is not waited for so long.
 EXTRA = "c.JupyterHub.authenticate_prometheus = False\nc.IAMAuthenticator.timeout_s = 1\n"
 
@@ -32,16 +33,16 @@ class Institute:
     def __init__(self, site: Site, service: IdentityService):
         self.site, self.service, self.api = site, service, None
 
-    def start(self, image: str) -> Institute:
-        """Both run; the hub has id and secret of its client."""
+    def start(self, image: str, login: str = "iam") -> Institute:
+        """Both run; the hub has id and secret of its client. With `login="demo"` as in a fresh install."""
         self.service.start()
         site = self.site
         site.extra = EXTRA
-        site.settings |= {"login": "iam", "iam": {
-            "issuer": self.service.issuer, "allowed_groups": ["demo"], "admin_groups": ["demo/keepers"],
-            "refresh": f"{REFRESH_S}s"}}  # fmt: skip
+        rules = {"issuer": self.service.issuer, "allowed_groups": ["demo"], "admin_groups": ["demo/keepers"]}
+        iam = {"refresh": f"{REFRESH_S}s", **(rules if login == "iam" else {})}
+        site.settings |= {"login": login, "iam": iam, "contact": CONTACT}
         site.make_folders()
-        self.secret = site.root / "secrets/hub/iam_client_secret"
+        self.secret = site.root / f"secrets/hub/{login}_client_secret"
         self.secret.write_text(self.service.client_secret_file.read_text())
         self.secret.with_name("iam_client_id").write_text(self.service.client_id)
         site.start(**offer(image))
@@ -88,13 +89,16 @@ def found(mini_image, tmp_path_factory, proxy_command, engine, request) -> Itera
     """Call it with settings of an identity service for a running institute."""
     with ExitStack() as stack:
 
-        def make(**settings) -> Institute:
+        def make(login: str = "iam", **settings) -> Institute:
             folder = tmp_path_factory.mktemp("institute")
             site = stack.enter_context(closing_site(Site(folder, places.test_name(), proxy_command, engine), request))
-            callback = f"http://localhost:{site.port}/hub/oauth_callback"
-            service = IdentityService(folder, site.port + 4, redirect_uris=(callback,), access_s=LIFE_S, **settings)
+            public = f"http://localhost:{site.port}"
+            told = {"redirect_uris": (f"{public}/hub/oauth_callback",), "access_s": LIFE_S, **settings}
+            if login == "demo":  # it is reached through the site's own port
+                told["issuer"] = f"{public}/demo-iam"
+            service = IdentityService(folder, site.port + 4, **told)
             stack.callback(show_log, service, request)
             stack.callback(service.stop)
-            return Institute(site, service).start(mini_image)
+            return Institute(site, service).start(mini_image, login)
 
         yield make
