@@ -17,7 +17,7 @@ from .devices import Device
 ADDRESS = "MLINFN_GPUS_REPORT"
 """Environment variable with the URL of the service; empty or absent where there is none."""
 NO_LIBRARY, NO_DRIVER = "no library", "no driver"
-PATIENCE_S = 10
+PATIENCE_S = 5
 """How long a service that is being recreated is asked again."""
 ANSWER_S, AGAIN_S = 5, 0.2
 _FIELDS = {field.name for field in fields(Device)}

@@ -60,3 +60,16 @@ def test_what_was_written_last_counts_for_all_verbs(site):
         assert compose.optional(site) == there
         assert (str(CHECKOUT / "compose" / "gpus-nvidia.yaml") in compose.words(site, "logs")) == bool(there)
     assert "gpus" not in compose.expected(site.settings), "labs without a GPU wait for nobody"
+
+
+def test_service_that_cannot_start_is_said_after_the_others_have_started(site, tmp_path, monkeypatch):
+    called = tmp_path / "called"
+    fails = 'case "$*" in *" gpus") echo no >&2; exit 1; esac'
+    (tmp_path / "docker").write_text(f'#!/bin/sh\necho "$*" >> {called}\n{fails}\n')
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    site.env_file.write_text(ground.env_text(ground.variables(site.settings, site.config, "gpus-nvidia.yaml")))
+    [said] = compose.up(site, quiet=True)
+    assert said.startswith("The service gpus could not be started; the others go on.")
+    ups = [line.partition(" up --detach ")[2] for line in called.read_text().splitlines() if " up " in line]
+    assert ups == ["hub proxy guard", "--no-deps gpus"]

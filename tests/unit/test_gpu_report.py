@@ -98,7 +98,7 @@ def test_what_a_newer_service_knows_besides_is_left_out(service):
 
 def test_service_that_is_being_recreated_is_waited_for(service):
     Timer(0.3, service.tells, [reported.text(lent([WHOLE]))]).start()
-    assert reported.read(service.url, patience_s=10) == (lent([WHOLE]), ())
+    assert reported.read(service.url, patience_s=5) == (lent([WHOLE]), ())
 
 
 def test_driver_that_hangs_is_not_believed_any_more(service):
