@@ -1,6 +1,7 @@
 """Fixtures for all tests; what is behind them is in support/."""
 
 pytest_plugins = [
+    "support.secrecy",
     "support.report",
     "support.places",
     "support.engine",

@@ -7,6 +7,7 @@ import re
 import requests
 from bs4 import BeautifulSoup
 
+from support import secrecy
 from support.client import Visitor
 
 PRINTED = re.compile(r"user name: (\S+).*\n\s+password: +(\S+)")
@@ -14,7 +15,7 @@ PRINTED = re.compile(r"user name: (\S+).*\n\s+password: +(\S+)")
 
 def passwords_in(output: str) -> dict[str, str]:
     """User name -> password, as install.sh printed them."""
-    return dict(PRINTED.findall(output))
+    return {name: secrecy.run.keep(password) for name, password in PRINTED.findall(output)}
 
 
 def log_in(visitor: Visitor, name: str, password: str) -> requests.Response:
@@ -23,4 +24,4 @@ def log_in(visitor: Visitor, name: str, password: str) -> requests.Response:
     form = BeautifulSoup(page.text, "html.parser").find("form")
     assert form, f"{page.status_code} {page.url}: {page.text[:2000]}"
     address = requests.compat.urljoin(page.url, form["action"])
-    return visitor.session.post(address, data={"username": name, "password": password}, timeout=60)
+    return visitor.session.post(address, data={"username": name, "password": secrecy.run.keep(password)}, timeout=60)

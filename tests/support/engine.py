@@ -12,6 +12,7 @@ import docker
 import pytest
 from docker.errors import APIError, DockerException, NotFound
 
+from support import secrecy
 from support.places import test_name
 
 NAME = re.compile(r"^t(\d+)-\d+")
@@ -42,13 +43,23 @@ def instance(engine: docker.DockerClient, request: pytest.FixtureRequest) -> Ite
 
 
 def remove_all(client: docker.DockerClient, prefix: str) -> None:
-    """Remove every container, network and volume whose name is `prefix` or begins with it and a hyphen."""
+    """Remove every container, network and volume whose name is `prefix` or begins with it and a hyphen.
+
+    What the containers wrote is searched for secrets when all tests are over.
+    """
+    read_logs(client, prefix)
     _remove(client, partial(_belongs, prefix))
 
 
 def containers_of(client: docker.DockerClient, prefix: str) -> list:
     """All containers, running or not, whose names begin with `prefix`."""
     return [c for c in client.containers.list(all=True, ignore_removed=True) if _belongs(prefix, c.name)]
+
+
+def read_logs(client: docker.DockerClient, prefix: str) -> None:
+    """What the containers of a test wrote may have no secret."""
+    for container in containers_of(client, prefix):
+        _forgiving(lambda container=container: secrecy.run.read(f"container {container.name}", container.logs()))
 
 
 def show_evidence(client: docker.DockerClient, prefix: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from support import secrecy
 from support.client import API, Visitor
 from support.npm import NODE
 from support.places import free_ports
@@ -42,7 +43,7 @@ class Hub(Program):
     """A JupyterHub with its config in `folder`, public on `port`, and an API client that may do everything."""
 
     def __init__(self, folder: Path, port: int, config: str, environment: dict[str, str] | None = None):
-        token = secrets.token_hex(16)
+        token = secrecy.run.keep(secrets.token_hex(16))
         self.port, self.api = port, API(port, token)
         self.config = folder / "jupyterhub_config.py"
         self.config.write_text(config + FOOTER.format(token=token))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import secrets
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from support import secrecy
 from support.hub import show_log
 from support.npm import NODE, npm_program
 from support.places import CHECKOUT, free_ports
@@ -44,7 +46,8 @@ class IdentityService(Program):
         self.client_secret_file = self.files / "client_secret"
         self.client_secret_file.write_text(secrets.token_hex(32))
         self.people = {name: secrets.token_urlsafe(16) for name in PEOPLE}
-        self._handed_out = {self.client_secret_file.read_text()}
+        self._handed_out = set(_forms(self.client_secret_file.read_text()))
+        secrecy.run.keep_from(self.issued)
         self._switches = {"issued": str(self.files / "issued.txt")}
         self.config = {
             "issuer": self.issuer, "port": port, "redirect_uris": list(redirect_uris),
@@ -91,7 +94,7 @@ class IdentityService(Program):
     def rotate_client_secret(self) -> str:
         """The new secret of the client, which the service has and the hub does not."""
         new = secrets.token_hex(32)
-        self._handed_out.add(new)
+        self._handed_out.update(_forms(new))
         self.client_secret_file.write_text(new)
         return new
 
@@ -117,6 +120,11 @@ class IdentityService(Program):
         partial = self.files / f"{name}.new"
         partial.write_text(json.dumps(content))
         partial.replace(self.files / name)
+
+
+def _forms(client_secret: str) -> tuple[str, str]:
+    """The secret, and as it is sent to the service."""
+    return client_secret, base64.b64encode(f"{IdentityService.client_id}:{client_secret}".encode()).decode()
 
 
 def _hashed(password: str) -> str:

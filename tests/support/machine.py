@@ -13,11 +13,13 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from support import machine_image
+from support import machine_image, secrecy
 from support.engine import remove_all
 from support.places import CHECKOUT, test_name
 from support.throttle import Relay
 
+SECRETS = "cat /srv/mlinfn/secrets/*/*_* /srv/mlinfn/run/labs/*/bearer_token 2>/dev/null"
+LOGS = "docker ps -aq | xargs -r -n1 docker logs 2>&1; cat /var/log/dockerd.log"
 START_ENGINE = "rm -f /var/run/docker.pid; setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &"
 
 
@@ -83,6 +85,12 @@ class Machine:
         self.run("for i in $(seq 300); do docker info >/dev/null 2>&1 && exit 0; sleep 0.1; done; "
                  "tail -30 /var/log/dockerd.log; exit 1")  # fmt: skip
 
+    def read_logs(self) -> None:
+        """What engine and containers of the machine wrote may have no secret of its instance, nor any other."""
+        for secret in self.try_run(SECRETS).output.split():
+            secrecy.run.keep(secret)
+        secrecy.run.read(f"machine {self.container.name}", self.try_run(LOGS).output.encode())
+
     def load_images(self) -> None:
         """Load the archive of our images, mounted at /archive, into the machine's engine."""
         self.run("docker load -q -i /archive/images.tar", timeout_s=300)
@@ -108,7 +116,9 @@ def bare_machine(engine: docker.DockerClient) -> Iterator[Machine]:
     """A machine with Debian 12 as debootstrap leaves it, and nothing else."""
     name = test_name()
     try:
-        yield start(engine, machine_image.bare_image(engine), name)
+        machine = start(engine, machine_image.bare_image(engine), name)
+        yield machine
+        machine.read_logs()
     finally:
         remove_all(engine, name)
 
@@ -140,16 +150,19 @@ def _make_ready(client: docker.DockerClient, bare: str, tag: str) -> None:
 @pytest.fixture(scope="module")
 def new_machine(engine: docker.DockerClient, ready_image: str, archive: Path) -> Iterator[Callable[[], Machine]]:
     """Call it for a machine with a running engine that has all our images; it is gone after the module's tests."""
-    names = []
+    names, machines = [], []
 
     def make() -> Machine:
         names.append(test_name())
         machine = start(engine, ready_image, names[-1], archive)
+        machines.append(machine)
         machine.start_engine()
         machine.load_images()
         return machine
 
     yield make
+    for machine in machines:
+        machine.read_logs()
     for name in names:
         remove_all(engine, name)
 

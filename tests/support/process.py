@@ -8,6 +8,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from support import secrecy
+
 
 class Program:
     """A program with its log. Starting it again appends to the log."""
@@ -21,6 +23,7 @@ class Program:
 
     def start(self) -> None:
         """Start it in a process group of its own."""
+        secrecy.run.watch(self.log)
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                             cwd=self.folder, env=self.environment, start_new_session=True)  # fmt: skip

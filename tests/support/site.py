@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from jupyterhub_mlinfn import passwords
 from jupyterhub_mlinfn.cli import ground
+from support import secrecy
 from support.client import API, Visitor
 from support.engine import containers_of, remove_all, show_evidence
 from support.guard import Guard
@@ -63,6 +64,8 @@ class Site:
         """The root folder, the secrets and, where labs have tokens, the tmpfs for them, as `mlinfn up` makes them."""
         ground.folders(self.root)
         ground.make_secrets(self.root / "secrets")
+        secrecy.run.keep_from(lambda: secrecy.in_folder(self.root / "secrets"))
+        secrecy.run.watch(self.root / "hub")
         if self.settings.get("login", "local") != "local":
             ground.tmpfs(self.root / "run", self.folder / "fstab")
         self.token = (self.root / "secrets/proxy/proxy_token").read_text().strip()
@@ -94,7 +97,7 @@ class Site:
 
     def add_user(self, name: str, *, admin: bool = False, groups: tuple[str, ...] = ()) -> str:
         """The new password of a person who may now log in; the hub knows them already."""
-        password = passwords.generated()
+        password = secrecy.run.keep(passwords.generated())
         person = passwords.Person(passwords.hashed(password), admin, groups)
         path = self.root / "hub/passwords.json"
         passwords.change(path, lambda people: passwords.added(people, passwords.check_name(name), person))

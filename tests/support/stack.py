@@ -20,8 +20,9 @@ from ruamel.yaml import YAML
 from jupyterhub_mlinfn import passwords
 from jupyterhub_mlinfn.cli import compose, ground
 from jupyterhub_mlinfn.cli.site import Site
+from support import secrecy
 from support.client import API
-from support.engine import remove_all, show_evidence
+from support.engine import read_logs, remove_all, show_evidence
 from support.hub import FOOTER
 from support.places import CHECKOUT, free_ports, free_subnet, test_name
 from support.wait import until
@@ -42,8 +43,9 @@ class Stack:
             "network": {"labs_subnet": str(self.subnet)}, "sizes": {"memory": ["512M", "1G"], "cpus": ["1", "2"]},
             "images": [{"slug": "lab", "title": "JupyterLab", "image": "mlinfn/lab"}], **settings,
         }  # fmt: skip
-        token = secrets.token_hex(16)
+        token = secrecy.run.keep(secrets.token_hex(16))
         self.api = API(self.port, token)
+        secrecy.run.keep_from(lambda: secrecy.in_folder(self.root / "secrets"))
         self._lay_out(FOOTER.format(token=token))
 
     def _lay_out(self, token_config: str) -> None:
@@ -64,7 +66,8 @@ class Stack:
 
     def add_user(self, name: str) -> None:
         """A person who may log in, known to the hub."""
-        person = passwords.Person(passwords.hashed(passwords.generated()), False, ())
+        password = secrecy.run.keep(passwords.generated())
+        person = passwords.Person(passwords.hashed(password), False, ())
         passwords.change(self.root / "hub/passwords.json", lambda people: passwords.added(people, name, person))
         self.api.add_user(name)
 
@@ -83,7 +86,8 @@ class Stack:
         return done.stdout
 
     def up(self, *services: str) -> None:
-        """`docker compose up`, and all of it is healthy."""
+        """`docker compose up`, and all of it is healthy. The logs of what is recreated are kept for the search."""
+        read_logs(self.engine, self.instance)
         self.compose("up", "--detach", "--wait", "--wait-timeout", "90", *services)
 
     def logs(self, service: str = "") -> str:
@@ -132,6 +136,10 @@ class Stack:
 
     def close(self) -> None:
         """Nothing of it is left: services, labs, firewall, mount."""
+        for token in self.root.glob("run/labs/*/bearer_token"):
+            secrecy.run.keep(token.read_text())
+        secrecy.run.watch(self.root / "hub")
+        read_logs(self.engine, self.instance)
         self.compose("stop", "guard", check=False)  # it would put the rules back
         self.compose("run", "--rm", "--no-deps", "guard", "python3", "/opt/guard/guard.py", "remove", check=False)
         self.compose("down", "--timeout", "5", check=False)
