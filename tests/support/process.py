@@ -8,6 +8,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import psutil
+
 from support import secrecy
 
 
@@ -37,19 +39,32 @@ class Program:
         return self.process.wait(timeout_s)
 
     def stop(self, timeout_s: float = 20) -> None:
-        """Ask it to end, and kill what is left of its group after the limit."""
+        """Ask it to end, and kill what is left of its group and its children after the limit."""
+        children = self._children()
         if self.is_running:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout_s)
-        self.kill()
+        self.kill(children)
 
-    def kill(self) -> None:
-        """End it and its children at once, as the out-of-memory killer would."""
+    def kill(self, children: tuple[psutil.Process, ...] = ()) -> None:
+        """End it and its children at once, as the out-of-memory killer would, and as a container's end does."""
         if self.process is not None:
+            children = (*children, *self._children())
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(10)
+            for child in children:
+                with contextlib.suppress(psutil.NoSuchProcess):  # it knows whether the number is another's by now
+                    child.kill()
+
+    def _children(self) -> tuple[psutil.Process, ...]:
+        """Its children now, also those in a session of their own, as a hub's services are."""
+        if not self.is_running:
+            return ()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return tuple(psutil.Process(self.process.pid).children(recursive=True))
+        return ()
 
     def text(self) -> str:
         """Everything that it has written so far."""
