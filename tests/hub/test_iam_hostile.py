@@ -25,7 +25,7 @@ c.IAMAuthenticator.client_secret_file = {secret!r}
 c.IAMAuthenticator.allowed_groups = ["/cms"]
 c.IAMAuthenticator.contact = "keeper@example.org"
 c.IAMAuthenticator.refresh_s = 1
-c.IAMAuthenticator.timeout_s = 0.5
+c.IAMAuthenticator.timeout_s = 1.0
 c.IAMAuthenticator.retry_s = [0.05, 0.2]
 """
 CRYPT_KEY = "0" * 64

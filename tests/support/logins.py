@@ -25,7 +25,7 @@ def authenticator(issuer: Issuer, folder: Path, **traits: Any) -> IAMAuthenticat
     """One that believes in the provider, and allows nobody unless traits say so."""
     book = str(folder / "identity.sqlite")
     given = {"issuer": issuer.url, "client_id": CLIENT, "client_secret": SECRET, "oauth_callback_url": CALLBACK,
-             "identity_book": book, "timeout_s": 0.2, "retry_s": [0.02, 0.1], **traits}  # fmt: skip
+             "identity_book": book, "timeout_s": 1.0, "retry_s": [0.02, 0.1], **traits}  # fmt: skip
     return IAMAuthenticator(config=Config(IAMAuthenticator=given))
 
 
