@@ -1,5 +1,11 @@
 """Fixtures for all tests; what is behind them is in support/."""
 
+import signal
+
+# Shells ignore SIGINT for what they start in the background, and so does all that it starts. A hub stops its services
+# by it, and would wait 20 s for each that never hears it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 pytest_plugins = [
     "support.secrecy",
     "support.report",

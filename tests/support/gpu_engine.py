@@ -18,7 +18,7 @@ import docker
 import pytest
 from docker.errors import DockerException
 
-from support.places import free_subnet, test_name
+from support.places import CACHE, free_subnet, test_name
 from support.process import Program
 from support.wait import until
 
@@ -57,7 +57,8 @@ class GPUEngine(Program):
                 f"--exec-root={folder}/exec", f"--pidfile={folder}/docker.pid", f"--bridge={self.bridge}",
                 "--iptables=false", "--ip6tables=false"]  # fmt: skip
         path = f"{folder}/bin:{os.environ['PATH']}:/usr/sbin:/sbin"
-        super().__init__(argv, folder / "dockerd.log", {"PATH": path})
+        CACHE.mkdir(exist_ok=True)  # its log stays when its folder goes
+        super().__init__(argv, CACHE / "gpu-engine.log", {"PATH": path})
 
     def _lay_out(self) -> None:
         for name in ("cdi", "bin"):
