@@ -14,6 +14,8 @@ from .errors import UserError
 BETWEEN_TRIES_S = 0.05
 BETWEEN_LOOKS_S = 0.5
 """Asking the lab costs nothing; asking the Engine whether it still lives costs the Engine."""
+GUARD_PATIENCE_S = 8
+"""A guard that is being recreated, or is slow on a busy machine, is asked again."""
 
 
 class Watched:
@@ -58,13 +60,21 @@ async def answers(url: str) -> bool:
     return True
 
 
-async def guard_is_well(url: str) -> bool:
-    """Whether the guard says that its rules are in place; silence is a no."""
-    try:
-        await AsyncHTTPClient().fetch(url, connect_timeout=2, request_timeout=5)
-    except (HTTPClientError, OSError):
-        return False
-    return True
+async def guard_is_well(url: str, patience_s: float = GUARD_PATIENCE_S) -> bool:
+    """Whether the guard says that its rules are in place. Its "no" counts at once; silence is one after a while."""
+    ends = time.monotonic() + patience_s
+    while True:
+        try:
+            await AsyncHTTPClient().fetch(url, connect_timeout=2, request_timeout=5)
+            return True
+        except HTTPClientError as error:
+            if error.code != 599:  # tornado's own, for no answer
+                return False
+        except OSError:
+            pass
+        if time.monotonic() > ends:
+            return False
+        await asyncio.sleep(BETWEEN_TRIES_S)
 
 
 async def until_ready(
