@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,8 @@ from .settings import Limits, bytes_of
 from .volumes import Mount
 
 LABELS = "it.infn.mlinfn."
+MISSING = "bind source path does not exist: "
+"""What the Engine says before the path."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -36,6 +38,8 @@ class ContainerPlan:
 
     create: Mapping[str, Any] = field(default_factory=dict)
     host: Mapping[str, Any] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+    """Sources of mounts without which the lab starts as well."""
 
 
 def labels(lab: Lab, choice: Choice) -> dict[str, str]:
@@ -68,7 +72,8 @@ def environment(base: Mapping[str, str], lab: Lab, choice: Choice) -> dict[str, 
         ours["JUPYTERHUB_DEFAULT_URL"] = str(choice.overrides["default_url"])
     if lab.person.uid is not None:
         ours |= {"HOME": lab.person.home, "USER": lab.person.safe_name, "NB_USER": lab.person.safe_name}
-    return {**profile, **base, **ours}
+    # git takes it where nobody told it an address, instead of refusing to commit.
+    return {"EMAIL": f"{lab.person.safe_name}@localhost", **profile, **base, **ours}
 
 
 def plan(lab: Lab, choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, Any], limits: Limits) -> ContainerPlan:
@@ -89,12 +94,25 @@ def plan(lab: Lab, choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str,
     if lab.person.uid is not None:
         create |= {"user": f"{lab.person.uid}:{lab.person.uid}", "working_dir": lab.person.home}
     host = host_config(choice, mounts, base, limits)
-    return ContainerPlan(create, {**host, "device_requests": giving.device_requests(lab.gpus, lab.gpus_by)})
+    host |= {"group_add": [str(group.gid) for group in lab.person.groups],
+             "device_requests": giving.device_requests(lab.gpus, lab.gpus_by)}  # fmt: skip
+    return ContainerPlan(create, host, frozenset(mount.source for mount in mounts if mount.optional))
+
+
+def without_missing(plan: ContainerPlan, answer: str) -> tuple[ContainerPlan, str]:
+    """The plan without the optional mount whose source is not there, as the Engine's answer says; and that source.
+
+    The plan as it was, and "", if the answer is about something else.
+    """
+    missing = next((source for source in plan.optional if answer.rstrip().endswith(f"{MISSING}{source}")), "")
+    mounts = [mount for mount in plan.host["mounts"] if not missing or mount["Source"] != missing]
+    return replace(plan, host={**plan.host, "mounts": mounts}), missing
 
 
 def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     """Limits, mounts and rights. Rights come last, so that no site setting or profile widens them by accident."""
     config = {
+        "shm_size": bytes_of(limits.shm),
         **base.get("host", {}),
         "mounts": [mount.as_docker() for mount in mounts] + list(base.get("host", {}).get("mounts", ())),
         "pids_limit": limits.processes,
@@ -105,6 +123,9 @@ def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, An
         "cap_drop": ["ALL"],
         "security_opt": [*base.get("host", {}).get("security_opt", ()), "no-new-privileges"],
     }
+    if limits.tmp:  # Docker's own options would forbid to run what pip and compilers put there
+        options = f"rw,exec,nosuid,nodev,mode=1777,size={bytes_of(limits.tmp)}"
+        config["tmpfs"] = {**config.get("tmpfs", {}), "/tmp": options}
     if choice.memory is not None:
         config |= {"mem_limit": choice.memory, "memswap_limit": choice.memory}
     if choice.cpus is not None:
@@ -122,21 +143,31 @@ def refused_keys(host: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def with_person(passwd: str, group: str, person: Person, shell: str = "/bin/bash") -> tuple[str, str]:
-    """/etc/passwd and /etc/group of an image, with the person in them under their own uid.
+    """/etc/passwd and /etc/group of an image, with the person in them under their own numbers.
 
-    An image's own entry of the same name or number gives way: `whoami` and `ls -l` must name the member.
+    An image's own entry of the same name or number gives way: `whoami` and `ls -l` must name the member. A group whose
+    name the image or the person has already is called NAME--group: rights of the image's groups are not theirs.
     """
-    name, uid = person.safe_name, str(person.uid)
-    people = [line for line in passwd.splitlines() if line and not _is_same(line, name, uid)]
-    groups = [line for line in group.splitlines() if line and not _is_same(line, name, uid)]
-    people.append(f"{name}:x:{uid}:{uid}::{person.home}:{shell}")
+    name, uid, gids = person.safe_name, str(person.uid), {str(each.gid) for each in person.groups}
+    people = [line for line in passwd.splitlines() if line and not _is_one_of(line, name, {uid})]
+    groups = [line for line in group.splitlines() if line and not _is_one_of(line, name, {uid, *gids})]
+    people.append(f"{name}:x:{uid}:{uid}:{_called(person)}:{person.home}:{shell}")
     groups.append(f"{name}:x:{uid}:")
+    taken = {line.split(":")[0] for line in groups}
+    for each in person.groups:
+        called = f"{each.safe_name}--group" if each.safe_name in taken else each.safe_name
+        groups.append(f"{called}:x:{each.gid}:{name}")
     return "\n".join(people) + "\n", "\n".join(groups) + "\n"
 
 
-def _is_same(line: str, name: str, number: str) -> bool:
+def _is_one_of(line: str, name: str, numbers: set[str]) -> bool:
     fields = line.split(":")
-    return fields[0] == name or fields[2:3] == [number]
+    return fields[0] == name or (fields[2:3] != [] and fields[2] in numbers)
+
+
+def _called(person: Person) -> str:
+    """The person's name where passwd has people's; git takes it from there where it is told nothing else."""
+    return "".join(character for character in person.name if character.isprintable() and character not in ":,&")
 
 
 HINTS = (
@@ -144,6 +175,8 @@ HINTS = (
      "Install `jupyterhub` and `jupyterlab` in it."),
     ("exec format error", "The image was built for another processor architecture than this machine's."),
     ("no space left on device", "The machine's disk is full. Tell the keeper."),
+    ("No space left on device", "A disk is full: that of the homes, or the machine's. Tell the keeper."),
+    ("Read-only file system", "The disk of the homes can only be read at present. Tell the keeper."),
     ("No module named", "A Python package is missing in the image."),
     ("Permission denied", "The image expects to run as another user; files that it needs cannot be read or written."),
 )

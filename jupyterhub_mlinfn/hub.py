@@ -88,8 +88,9 @@ def _spawner(c: Any, settings: Settings) -> None:
     ours = c.MLINFNSpawner
     for field in ("instance", "contact", "images", "profile_list", "host_images", "unlisted_images", "sizes"):
         setattr(ours, field, getattr(settings, field))
-    for field in ("starting", "limits", "uids", "gpus"):
+    for field in ("starting", "limits", "uids", "gids", "gpus", "storage"):
         setattr(ours, field, getattr(settings, field))
+    ours.groups = login.sharing_groups(settings)
     ours.root = str(settings.root)
     ours.version = __version__
     ours.network_name = network.name(settings)

@@ -1,12 +1,12 @@
-"""Who somebody is on this machine, kept in hub/identity.sqlite: user name -> safe name and uid, handed out once; and
-user name -> subject, the person at the identity service who had the name first."""
+"""Who somebody is on this machine, kept in hub/identity.sqlite: user name -> safe name and uid, group -> gid, handed
+out once; and user name -> subject, the person at the identity service who had the name first."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +37,27 @@ def escape(name: str) -> str:
 
 
 @dataclass(frozen=True)
+class Group:
+    """A group that shares a folder. Nested groups are groups of their own: their safe names stand side by side."""
+
+    name: str
+    safe_name: str
+    gid: int
+
+    @property
+    def folder(self) -> str:
+        """Path of the group's folder inside a lab."""
+        return f"/groups/{self.safe_name}"
+
+
+@dataclass(frozen=True)
 class Person:
     """A member as the container knows them. `uid` is None where the image's own user is used."""
 
     name: str
     safe_name: str
     uid: int | None = None
+    groups: tuple[Group, ...] = ()
 
     @property
     def home(self) -> str:
@@ -51,34 +66,39 @@ class Person:
 
 
 class Identities:
-    """The book of uids. A number is never given to a second name, also after its first owner is gone.
+    """The book of uids and gids. A number is never given to a second name, also after its first owner is gone.
 
     Every call opens the file anew: the command line on the host and the hub write to the same one.
     """
 
-    def __init__(self, path: Path | str, first: int, last: int):
-        self.path, self.first, self.last = Path(path), first, last
+    def __init__(self, path: Path | str, uids: range, gids: range):
+        self.path, self.uids, self.gids = Path(path), uids, gids
 
-    def person(self, name: str) -> Person:
-        """The member of that name, with the uid of old or, for a new name, the next free one.
+    def person(self, name: str, groups: Iterable[str] = ()) -> Person:
+        """The member of that name and these groups, each with the number of old or, for a new name, the next free one.
 
-        Raises OperatorError if the range is used up or the file cannot be written.
+        Raises OperatorError if a range is used up or the file cannot be written.
         """
-        return Person(name, escape(name), self._uid(name))
-
-    def _uid(self, name: str) -> int:
         with _book(self.path) as book:
             book.execute("BEGIN IMMEDIATE")
-            row = book.execute("SELECT uid FROM users WHERE name = ?", (name,)).fetchone()
-            return row[0] if row else self._hand_out(book, name)
+            uid = _number(book, "users", name, self.uids)
+            known = tuple(Group(each, escape(each), _number(book, "groups", each, self.gids)) for each in groups)
+        return Person(name, escape(name), uid, known)
 
-    def _hand_out(self, book: sqlite3.Connection, name: str) -> int:
-        (highest,) = book.execute("SELECT max(uid) FROM users").fetchone()
-        uid = max(self.first, (highest or 0) + 1)
-        if uid > self.last:
-            raise OperatorError(f"All uids from {self.first} to {self.last} are handed out. Raise `uids.last`.")
-        book.execute("INSERT INTO users (name, uid) VALUES (?, ?)", (name, uid))
-        return uid
+
+def _number(book: sqlite3.Connection, table: str, name: str, numbers: range) -> int:
+    """The number of the name in this table (users: uids, groups: gids), handed out now if it has none."""
+    column = {"users": "uid", "groups": "gid"}[table]
+    row = book.execute(f"SELECT {column} FROM {table} WHERE name = ?", (name,)).fetchone()
+    if row:
+        return row[0]
+    (highest,) = book.execute(f"SELECT max({column}) FROM {table}").fetchone()
+    number = max(numbers.start, (highest or 0) + 1)
+    if number not in numbers:
+        raise OperatorError(f"All {column}s from {numbers.start} to {numbers.stop - 1} are handed out. "
+                            f"Raise `{column}s.last`.")  # fmt: skip
+    book.execute(f"INSERT INTO {table} (name, {column}) VALUES (?, ?)", (name, number))
+    return number
 
 
 class Subjects:
@@ -124,6 +144,7 @@ class _opened:
         self.book = sqlite3.connect(self.path, timeout=10, isolation_level=None)
         self.path.chmod(0o600)
         self.book.execute("CREATE TABLE IF NOT EXISTS users (name TEXT PRIMARY KEY, uid INTEGER UNIQUE NOT NULL)")
+        self.book.execute("CREATE TABLE IF NOT EXISTS groups (name TEXT PRIMARY KEY, gid INTEGER UNIQUE NOT NULL)")
         self.book.execute("CREATE TABLE IF NOT EXISTS subjects"
                           " (name TEXT PRIMARY KEY, issuer TEXT NOT NULL, subject TEXT NOT NULL)")  # fmt: skip
         return self.book

@@ -122,6 +122,13 @@ def configure(c: Any, settings: Settings) -> None:
         _demo_route(c, settings)
 
 
+def sharing_groups(settings: Settings) -> tuple[str, ...]:
+    """The groups that share a folder: those of `groups`, by default the ones that may log in."""
+    if settings.groups is not None:
+        return settings.groups
+    return {"iam": settings.iam.allowed_groups, "demo": (DEMO_GROUP,)}.get(settings.login, ())
+
+
 def _service(c: Any, settings: Settings) -> None:
     check_client(settings)
     ours = c.IAMAuthenticator

@@ -1,7 +1,8 @@
-"""Whose lab it is: the member's uid on this machine, and the token that the lab carries for them."""
+"""Whose lab it is: the member's numbers and folders on this machine, and the token that the lab carries for them."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from traitlets import Bool
 
-from . import tokens
+from . import folders, tokens, volumes
 from .engine import EngineSpawner
 from .errors import UserError
 from .identity import Identities, Person, escape
@@ -21,17 +22,32 @@ class MemberSpawner(EngineSpawner):
     """How a lab knows its member."""
 
     uids = ModelTrait("uids")
+    gids = ModelTrait("gids")
+    groups = ModelTrait("groups")
+    storage = ModelTrait("storage")
     bearer_token = Bool(False, config=True, help="""
         Give each lab its member's access token, in the file that BEARER_TOKEN_FILE names, and git their name.
 
         Needs `root`, with a tmpfs on its folder `run`, and the authenticator `indigo-iam`.""")
 
+    @property
+    def in_groups(self) -> tuple[str, ...]:
+        """The member's groups of now, in one order."""
+        return tuple(sorted(group.name for group in self.user.groups))
+
     def person(self) -> Person:
-        """Who this lab is for; with a uid where the site keeps homes."""
+        """Who this lab is for; with their numbers where the site keeps homes."""
         if not self.root:
             return Person(self.user.name, escape(self.user.name))
-        book = Path(self.root) / "hub" / "identity.sqlite"
-        return Identities(book, self.uids.first, self.uids.last).person(self.user.name)
+        book = Identities(Path(self.root) / "hub" / "identity.sqlite", self.uids.as_range(), self.gids.as_range())
+        return book.person(self.user.name, [name for name in self.in_groups if name in (self.groups or ())])
+
+    async def folder_mounts(self, person: Person) -> tuple[Mount, ...]:
+        """What the lab sees of this machine's disks, which is there. Raises UserError and OperatorError."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self.executor, _make_folders, Path(self.root), person)
+        of_site = volumes.of_site(self.storage, self.in_groups)
+        return (*volumes.of_person(Path(self.root), person), *of_site)
 
     @property
     def carries_token(self) -> bool:
@@ -78,6 +94,14 @@ class MemberSpawner(EngineSpawner):
         if self.carries_token:
             tokens.remove(self.token_folder)
         return super().run_post_stop_hook()
+
+
+def _make_folders(root: Path, person: Person) -> None:
+    """Blocks while the disk thinks."""
+    home, *others = folders.of_person(root, person)
+    for each in (home, *others):
+        folders.make(each)
+    folders.link(home, volumes.links(person))
 
 
 def _who(auth_state: Mapping[str, Any] | None) -> dict[str, str]:

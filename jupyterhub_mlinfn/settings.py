@@ -12,10 +12,11 @@ from pydantic import Field
 from . import settings_errors
 from .errors import OperatorError
 from .settings_sections import IAM, Culling, GPUs, IDRange, Image, Limits, Network, Sizes, Starting, UnlistedImages
-from .settings_types import ROOT_WORDS, UNITS, Clashes, Hostname, Instance, Model, bytes_of, seconds_of
+from .settings_storage import Storage
+from .settings_types import ROOT_WORDS, UNITS, Clashes, Group, Hostname, Instance, Model, bytes_of, seconds_of, twice
 from .settings_words import Words
 
-__all__ = ["UNITS", "GPUs", "Image", "Limits", "Settings", "bytes_of", "config_path", "load", "seconds_of"]
+__all__ = ["UNITS", "GPUs", "Image", "Limits", "Settings", "Storage", "bytes_of", "config_path", "load", "seconds_of"]
 
 PORTS = 20  # of an instance, from `port` on
 
@@ -38,6 +39,8 @@ class Settings(Model):
     """Who may enter, with `login: iam`."""
     contact: str = ""
     """Whom members write to: an address or a link, shown on error pages."""
+    groups: tuple[Group, ...] | None = None
+    """Groups that share a folder. Not given: those that may log in by IAM or the demo. No other has one, or a gid."""
     images: tuple[Image, ...] = ()
     """The images that members pick from, in this order."""
     profile_list: tuple[dict[str, Any], ...] = ()
@@ -50,6 +53,8 @@ class Settings(Model):
     """What members choose from where an image does not say."""
     gpus: GPUs = GPUs()
     """Which GPUs are lent, to whom, and how many."""
+    storage: Storage = Storage()
+    """What labs see of this machine's disks beside homes and the folders of groups."""
     starting: Starting = Starting()
     """Time limits of a start."""
     limits: Limits = Limits()
@@ -60,6 +65,8 @@ class Settings(Model):
     """Addresses of the labs and what they may reach."""
     uids: IDRange = IDRange()
     """User ids given to members, once and for ever."""
+    gids: IDRange = IDRange(first=90000, last=109999)
+    """Group ids given to `groups`, once and for ever."""
 
     def clashes(self) -> Clashes:
         if not self.root.is_absolute() or len(self.root.parts) < 3:
@@ -72,7 +79,7 @@ class Settings(Model):
             yield ("host",), f"{self.host} is an address, which has no subdomains. Write a name or `subdomains: false`."
         if "-lab-" in f"{self.instance}-":  # a-lab's bob and a's lab-bob would have containers of one name
             yield ("instance",), "`-lab` separates instance and member in names of containers. Choose another name."
-        yield from (*self._image_clashes(), *self._idle_clashes())
+        yield from (*self._image_clashes(), *self._idle_clashes(), *self._file_clashes())
 
     def _image_clashes(self) -> Clashes:
         slugs = [image.slug for image in self.images]
@@ -84,6 +91,15 @@ class Settings(Model):
                 yield ("images", index, "slug"), "`unlisted` is kept for `unlisted_images`. Take another slug."
         for index in defaults[1:]:
             yield ("images", index, "default"), f"images[{defaults[0]}] is the default already. Keep one of them."
+
+    def _file_clashes(self) -> Clashes:
+        yield from twice(self.groups or (), "groups")
+        if self.uids.first <= self.gids.last and self.gids.first <= self.uids.last:
+            yield ("gids",), "overlap `uids`. A member's own group has the number of their uid, so keep the two apart."
+        for index, extra in enumerate(self.storage.extra):
+            if extra.source.is_relative_to(self.root) or self.root.is_relative_to(extra.source):
+                at = ("storage", "extra", index, "source")
+                yield at, f"{extra.source} would show {self.root}, with everybody's files and secrets. Take another."
 
     def _idle_clashes(self) -> Clashes:
         offered = {size for each in (self.sizes, *self.images) for size in each.memory}

@@ -115,6 +115,10 @@ class Limits(Model):
     """Processes and threads that one lab may have."""
     log_size: Memory = "10M"
     """Size of one log file of a lab's container; two are kept."""
+    shm: Memory = "1G"
+    """Size of /dev/shm, which counts as the lab's memory where it is used. PyTorch's data loaders need it."""
+    tmp: Memory | None = None
+    """Size of a /tmp in the lab's memory. Empty: /tmp is on the disk, without a limit of its own."""
 
 
 class Network(Model):
@@ -153,6 +157,11 @@ class IDRange(Model):
         elif self.first < SERVICE_UIDS.stop and self.last >= SERVICE_UIDS.start:
             yield ("first",), (f"{self.first} to {self.last} overlaps {SERVICE_UIDS.start} to {SERVICE_UIDS.stop - 1}, "
                                "which our own services have.")
+
+
+    def as_range(self) -> range:
+        """The numbers themselves."""
+        return range(self.first, self.last + 1)
 
 
 class IAM(Model):

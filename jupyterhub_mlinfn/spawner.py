@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -29,7 +28,7 @@ from .passwd import add_person
 from .ready import Watched, answers, guard_is_well, until_ready
 from .settings import Settings, bytes_of, seconds_of
 from .traits import ModelTrait
-from .volumes import Mount, home, make_home
+from .volumes import Mount
 
 NOT_SET_UP = "This service is not set up rightly, so no lab can start. The keeper finds the reason in the hub's log."
 MARGIN_S = 60
@@ -92,9 +91,8 @@ class MLINFNSpawner(MemberSpawner):
     @property
     def offer(self) -> Offer:
         """What this member may pick, by their groups of now."""
-        groups = [group.name for group in self.user.groups]
-        pickable = picks(self.lending.classes, limits_of(groups, self.gpus))
-        return options.offer(options.with_gpus(self.profiles(), pickable), groups)
+        pickable = picks(self.lending.classes, limits_of(self.in_groups, self.gpus))
+        return options.offer(options.with_gpus(self.profiles(), pickable), self.in_groups)
 
     def profiles(self) -> tuple:
         """All profiles of the site; the spawner's own `image` where nothing is offered by name."""
@@ -174,7 +172,7 @@ class MLINFNSpawner(MemberSpawner):
     async def _plan(self, choice: Choice, person: Person, lease: Lease) -> ContainerPlan:
         by = giving.way(lease, self.gpus.driver, self.lending.is_simulated)
         lab = Lab(self.instance, person, self.name, lease, by)
-        mounts = (await self._home(person, choice), *await self.token_mounts(person))
+        mounts = (*await self._folders(person, choice), *await self.token_mounts(person))
         base = {
             "environment": {**self.get_env(), **(tokens.ENVIRONMENT if self.carries_token else {})},
             "command": await self._command(choice),
@@ -193,13 +191,12 @@ class MLINFNSpawner(MemberSpawner):
             host["port_bindings"] = {self.port: (self.host_ip,)}
         return host
 
-    async def _home(self, person: Person, choice: Choice) -> Mount:
+    async def _folders(self, person: Person, choice: Choice) -> tuple[Mount, ...]:
         if self.root:
-            make_home(Path(self.root), person)
-            return home(Path(self.root), person)
+            return await self.folder_mounts(person)
         image = await self.docker("inspect_image", choice.image)
         folder = image["Config"].get("WorkingDir") or "/home/jovyan"
-        return Mount(f"{self.prefix}-home-{person.safe_name}", folder, volume=True)
+        return (Mount(f"{self.prefix}-home-{person.safe_name}", folder, volume=True),)
 
     async def _command(self, choice: Choice) -> list[str]:
         command = choice.overrides.get("cmd") or self.cmd
@@ -211,11 +208,23 @@ class MLINFNSpawner(MemberSpawner):
         return command + list(choice.overrides.get("args") or self.get_args())
 
     async def _create(self, plan: ContainerPlan, person: Person) -> None:
-        host = self.client.create_host_config(**plan.host)
-        self.object_id = await self.create(name=self.object_name, host_config=host, **plan.create)
+        self.object_id = await self._created(plan)
         if person.uid is not None:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self.executor, add_person, self.client, self.object_id, person)
+
+    async def _created(self, plan: ContainerPlan) -> str:
+        """The id of the container. What of the site's own folders is not there at the moment is left out."""
+        host = self.client.create_host_config(**plan.host)
+        try:
+            return await self.create(name=self.object_name, host_config=host, **plan.create)
+        except APIError as error:
+            plan, missing = container.without_missing(plan, error.explanation or "")
+            if not missing:
+                raise
+        self.log.warning("The folder %s is not there: the lab of %s starts without it", missing, self.user.name)
+        self.watched.say(75, f"The folder {missing} is not there at the moment: your lab starts without it")
+        return await self._created(plan)
 
     async def _make_room(self) -> None:
         """A container that a failed stop left behind is gone. One that is not ours is left alone."""
@@ -276,7 +285,7 @@ def _spawn_exception(message: str, reason: str) -> SpawnException:
 
 
 async def _draw(spawner: MLINFNSpawner) -> str:
-    shown = await glance.form(spawner.lending, [group.name for group in spawner.user.groups])
+    shown = await glance.form(spawner.lending, spawner.in_groups)
     return form.render(spawner.offer, spawner.user_options, form.linked(spawner.handler), spawner.contact, shown)
 
 

@@ -22,7 +22,7 @@ LAYERS = (
     {"errors"},
     {"files"},
     {"settings"},
-    {"identity", "options", "gpus", "capacity", "images", "volumes", "passwords", "tokens"},
+    {"identity", "options", "gpus", "capacity", "images", "volumes", "folders", "passwords", "tokens"},
     {"traits", "network", "culling", "ready", "login"},
     {"form", "container", "local", "demo", "collab", "backup", "metrics"},
     {"discovery", "claims"},
@@ -34,7 +34,10 @@ LAYERS = (
     {"gpu_api", "gpu_accounts"},
     {"hub"},
 )
-SIDE_BY_SIDE = {("local", "passwords"), ("volumes", "identity"), ("tokens", "volumes"), ("tokens", "identity")}
+SIDE_BY_SIDE = {
+    ("local", "passwords"), ("volumes", "identity"), ("folders", "identity"), ("tokens", "volumes"),
+    ("tokens", "identity"),
+}  # fmt: skip
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.
 MAY_CATCH_ALL = {"jupyterhub_mlinfn/sessions.py"}

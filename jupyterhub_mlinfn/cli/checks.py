@@ -64,6 +64,8 @@ class Facts:
     """Ports of ours on which something answers."""
     identity: Mapping[str, Any] = field(default_factory=dict)
     """What the hub wrote last of the identity service: ok, reason, since (epoch seconds); empty before it did."""
+    away: tuple[str, ...] = ()
+    """Folders of `storage.extra` that are not there, or do not answer."""
     gpus: Found = NO_GPUS
     """The GPUs that were found, and what the keeper should know about them."""
 
@@ -138,6 +140,15 @@ def disk(facts: Facts) -> Finding:
     if free < 10 * GB or free < 0.1 * total:
         return Finding("amber", "Disk", said, remedy)
     return Finding("green", "Disk", said)
+
+
+def folders(facts: Facts) -> Finding | None:
+    """Whether labs see what the site wants them to see; nothing where it wants nothing."""
+    if facts.away:
+        return Finding("amber", "Folders", f"Labs start without {', '.join(facts.away)}: not there, or without answer.",
+                       f"findmnt -T {facts.away[0]}; then mount it. Labs that start later see it")
+    seen = ", ".join(str(extra.target) for extra in facts.settings.storage.extra)
+    return Finding("green", "Folders", f"Labs see the site's own {seen}.") if seen else None
 
 
 def subdomains(facts: Facts) -> Finding:
@@ -239,9 +250,9 @@ def secrets(facts: Facts) -> Finding:
     return Finding("green", "Secrets", "Each can be read by its service alone.")
 
 
-WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, disk, subdomains)
+WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, disk, folders, subdomains)
 """Those that have an answer while Docker is off."""
-STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, disk, subdomains)
+STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, disk, folders, subdomains)
 DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
                            bridge_filter)
 

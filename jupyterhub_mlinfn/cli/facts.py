@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import subprocess
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ def gather(site: Site) -> Facts:
         "hub": lambda: answer(f"http://127.0.0.1:{settings.port}/hub/health", f"{settings.host}:{settings.port}"),
         "taken_ports": lambda: taken_ports(settings),
         "free": lambda: free(settings, about),
+        "away": lambda: away(settings),
         "gpus": lambda: gpus(settings, about),
     }
     with ThreadPoolExecutor(len(questions)) as threads:
@@ -125,6 +127,18 @@ def _free(path: Path) -> tuple[int, int]:
         path = path.parent
     usage = shutil.disk_usage(path)
     return usage.free, usage.total
+
+
+def away(settings: Settings) -> tuple[str, ...]:
+    """Folders of `storage.extra` that are not there, or do not answer: looked at by a program that can be given up."""
+    return tuple(str(extra.source) for extra in settings.storage.extra if not _is_there(extra.source))
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return subprocess.run(["test", "-d", folder], timeout=ANSWER_S).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def loose_secrets(settings: Settings) -> list[str]:

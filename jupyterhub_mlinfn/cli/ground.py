@@ -74,6 +74,9 @@ def folders(root: Path) -> list[str]:
         if not folder.is_dir():
             folder.mkdir(mode=0o700)
             done.append(f"Made {folder}.")
+    shared = root / "shared"
+    if shared.stat().st_mode & 0o777 != 0o755:  # labs look into it, as members; nobody else comes as far as here
+        shared.chmod(0o755)
     for folder in (root, root / "hub", root / "secrets"):
         if folder.stat().st_mode & 0o077:
             folder.chmod(0o700)

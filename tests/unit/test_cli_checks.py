@@ -56,6 +56,25 @@ def test_what_is_not_well_is_named_with_what_mends_it(change, title, level, reme
     assert finding.reason.endswith(".")
 
 
+@pytest.fixture
+def site_with_folders(tmp_path):
+    """Settings with a folder that is there, one that is not, and a file."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "file").touch()
+    extra = [{"source": str(tmp_path / name), "target": f"/{name}"} for name in ("data", "gone", "file")]
+    return Settings(storage={"extra": extra})
+
+
+def test_folders_of_the_site_that_are_away_are_named(site_with_folders, tmp_path):
+    away = facts.away(site_with_folders)
+    assert away == (str(tmp_path / "gone"), str(tmp_path / "file"))
+    seen = checks.folders(replace(WELL, settings=site_with_folders, away=away))
+    assert (seen.level, f"without {tmp_path}/gone, {tmp_path}/file" in seen.reason) == ("amber", True)
+    there = checks.folders(replace(WELL, settings=site_with_folders))
+    assert there.reason == "Labs see the site's own /data, /gone, /file."
+    assert checks.folders(WELL) is None
+
+
 DEMO = Settings(login="demo")
 IAM = Settings(login="iam", iam={"issuer": "https://iam.example.org", "allowed_groups": ["a"]})
 

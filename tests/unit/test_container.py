@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jupyterhub_mlinfn.container import Lab, explain_exit, plan, refused_keys, with_person
-from jupyterhub_mlinfn.identity import Person
+from jupyterhub_mlinfn.container import Lab, explain_exit, plan, refused_keys, with_person, without_missing
+from jupyterhub_mlinfn.identity import Group, Person
 from jupyterhub_mlinfn.options import Choice
 from jupyterhub_mlinfn.settings import Limits
 from jupyterhub_mlinfn.volumes import Mount
@@ -60,8 +60,50 @@ def test_a_profile_sets_variables_of_its_own_but_not_ours():
 
 def test_an_images_own_entry_gives_way_to_the_member():
     passwd, group = with_person("root:x:0:0::/root:/bin/sh\nanna:x:5:5::/:/bin/sh\nold:x:70000:1::/:\n", "", ANNA)
-    assert passwd == "root:x:0:0::/root:/bin/sh\nanna:x:70000:70000::/home/anna:/bin/bash\n"
+    assert passwd == "root:x:0:0::/root:/bin/sh\nanna:x:70000:70000:anna:/home/anna:/bin/bash\n"
     assert group == "anna:x:70000:\n"
+
+
+def test_groups_are_named_in_the_lab():
+    anna = Person("anna", "anna", 70000, (Group("cms", "cms", 90000), Group("ml", "ml", 90001)))
+    _, group = with_person("", "root:x:0:\nold:x:90001:\n", anna)
+    assert group == "root:x:0:\nanna:x:70000:\ncms:x:90000:anna\nml:x:90001:anna\n"
+
+
+def test_a_group_called_like_one_of_the_image_or_its_member_has_none_of_their_rights():
+    anna = Person("anna", "anna", 70000, (Group("sudo", "sudo", 90000), Group("anna", "anna", 90001)))
+    _, group = with_person("", "sudo:x:27:\n", anna)
+    assert group == "sudo:x:27:\nanna:x:70000:\nsudo--group:x:90000:anna\nanna--group:x:90001:anna\n"
+
+
+def test_a_name_cannot_add_a_line_to_passwd():
+    evil = Person("x:0:0\nroot2", "x--1", 70000)
+    assert with_person("", "", evil)[0] == "x--1:x:70000:70000:x00root2:/home/x--1:/bin/bash\n"
+
+
+def test_a_lab_has_the_groups_of_its_member():
+    anna = Person("anna", "anna", 70000, (Group("cms", "cms", 90000),))
+    planned = plan(Lab("site", anna), CHOICE, (), BASE, Limits())
+    assert planned.create["user"] == "70000:70000"
+    assert planned.host["group_add"] == ["90000"]
+
+
+def test_sizes_of_shm_and_tmp_are_settings():
+    host = plan(Lab("site", ANNA), CHOICE, (), BASE, Limits(shm="2G", tmp="1G")).host
+    assert host["shm_size"] == 2 * 2**30
+    assert host["tmpfs"] == {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={2**30}"}
+    assert "tmpfs" not in planned().host
+
+
+def test_a_folder_of_the_site_that_is_not_there_is_left_out():
+    there, away = Mount("/data/a", "/a", optional=True), Mount("/data/b", "/b", optional=True)
+    whole = plan(Lab("site", ANNA), CHOICE, (there, away), BASE, Limits())
+    said = 'invalid mount config for type "bind": bind source path does not exist: /data/b\n'
+    rest, missing = without_missing(whole, said)
+    assert missing == "/data/b"
+    assert [mount["Source"] for mount in rest.host["mounts"]] == ["/data/a"]
+    for other in (said.replace("/data/b", "/srv/users/anna"), "no space left on device"):
+        assert without_missing(whole, other) == (whole, "")
 
 
 @pytest.mark.parametrize(

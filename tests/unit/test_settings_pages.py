@@ -3,6 +3,7 @@
 import re
 
 from ruamel.yaml import YAML
+from support import access
 from support.places import CHECKOUT
 
 from jupyterhub_mlinfn.cli.reference import settings_page
@@ -56,3 +57,8 @@ def test_the_reference_page_is_up_to_date():
 def test_every_key_has_a_description():
     undescribed = re.findall(r"^\| `(\w+)` \|\s+\|", settings_page(Settings), re.MULTILINE)
     assert undescribed == []
+
+
+def test_the_table_of_rights_is_that_of_the_tests():
+    page = access.PAGE.read_text()
+    assert page == access.with_table(page), "run, in tests/: python -m support.access"

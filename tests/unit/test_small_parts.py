@@ -1,14 +1,10 @@
-"""Reconciling, culling and homes, without a hub or an engine."""
+"""Reconciling and culling, without a hub or an engine."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
-from jupyterhub_mlinfn import culling, reconcile, volumes
-from jupyterhub_mlinfn.errors import OperatorError
-from jupyterhub_mlinfn.identity import Person
+from jupyterhub_mlinfn import culling, reconcile
 from jupyterhub_mlinfn.settings import Settings
 
 
@@ -37,28 +33,6 @@ def test_idle_time_is_the_images_then_the_sizes_then_everyones(options, limit):
 def test_looks_come_often_enough_for_the_shortest_limit():
     assert culling.between_looks_s(SETTINGS) == 300
     assert culling.between_looks_s(Settings(culling={"idle": "20s"})) == 10
-
-
-def test_a_home_is_its_persons_alone_and_made_once(tmp_path):
-    (tmp_path / "users").mkdir()
-    me = Person("me", "me", os.geteuid())
-    for _ in range(2):
-        volumes.make_home(tmp_path, me)
-    assert (tmp_path / "users/me").stat().st_mode & 0o777 == 0o700
-
-
-def test_a_planted_link_is_not_followed(tmp_path):
-    (tmp_path / "users").mkdir()
-    (tmp_path / "users/me").symlink_to("/etc")
-    with pytest.raises(OperatorError, match="cannot be made"):
-        volumes.make_home(tmp_path, Person("me", "me", os.geteuid()))
-
-
-def test_a_home_of_somebody_else_is_left_alone(tmp_path):
-    (tmp_path / "users/me").mkdir(parents=True)
-    (tmp_path / "users/me/file").touch()
-    with pytest.raises(OperatorError, match="belongs to uid"):
-        volumes.make_home(tmp_path, Person("me", "me", os.geteuid() + 1))
 
 
 def test_instances_cannot_share_names_of_containers():
