@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
-from .settings import Settings, load, seconds_of
+from .settings import Settings, bytes_of, load, seconds_of
+
+log = logging.getLogger("jupyterhub.mlinfn.culling")
 
 
-def idle_limit_s(settings: Settings, options: Mapping[str, Any]) -> int:
-    """Seconds of idleness allowed to a lab started with these options: by image, else by memory size, else for all.
+def idle_limit_s(settings: Settings, lab: Mapping[str, Any]) -> int:
+    """Seconds of idleness allowed to a lab: by image, else by memory size, else as to all.
 
-    A lab with a GPU is allowed no more than `culling.gpu_idle`.
+    `lab` is what `activity` says of it. One with a GPU is allowed no more than `culling.gpu_idle`.
     """
-    image = next((image for image in settings.images if image.slug == options.get("profile")), None)
-    by_memory = settings.culling.memory_idle.get(options.get("memory"))
-    limit_s = seconds_of((image and image.idle) or by_memory or settings.culling.idle)
-    has_gpu = str(options.get("gpus") or "0") != "0"
-    return min([limit_s, *(_gpu_idle_s(settings) if has_gpu else ())])
+    image = next((image for image in settings.images if image.slug == lab["profile"]), None)
+    by_memory = {bytes_of(size): idle for size, idle in settings.culling.memory_idle.items()}
+    limit_s = seconds_of((image and image.idle) or by_memory.get(lab["memory"]) or settings.culling.idle)
+    return min([limit_s, *(_gpu_idle_s(settings) if lab["gpus"] else ())])
 
 
 def _gpu_idle_s(settings: Settings) -> list[int]:
@@ -40,28 +42,39 @@ def shortest_s(settings: Settings) -> int:
     return min([*usual, *_gpu_idle_s(settings)])
 
 
-async def is_busy(server: Mapping[str, Any], port: int, token: str) -> bool:
-    """Whether a kernel of this lab computes now. A lab that does not answer shows no work, so it counts as idle.
+Ask = Callable[[str], Awaitable["Mapping[str, Any] | None"]]
+"""The full name of a server, NAME/SERVER -> what `activity` says of the lab; None if nothing can be known now."""
 
-    Asked through the proxy on loopback: only browsers know what NAME.localhost is.
+
+def asking(api_url: str, token: str) -> Ask:
+    """Asks the hub, never a lab: the culler's token opens all of them."""
+
+    async def ask(full_name: str) -> Mapping[str, Any] | None:
+        url = f"{api_url}/mlinfn/labs/{quote(full_name.rstrip('/'))}"
+        try:
+            answer = await AsyncHTTPClient().fetch(url, headers={"Authorization": f"token {token}"}, request_timeout=30)
+        except (HTTPClientError, OSError) as error:
+            log.warning("Nothing is known about the lab %s, so it goes on: %s", full_name, error)
+            return None
+        return json.loads(answer.body)
+
+    return ask
+
+
+def arbiter(settings: Settings, ask: Ask):
+    """The culler's hook: True for a lab that may be stopped for idleness.
+
+    One that does not say whether it computes is not, and lives as long as `culling.max_age` lets it.
     """
-    place = urlsplit(server.get("full_url") or server["url"])
-    headers = {"Authorization": f"token {token}", **({"Host": place.netloc} if place.netloc else {})}
-    url = f"http://127.0.0.1:{port}{place.path.rstrip('/')}/api/kernels"
-    try:
-        answer = await AsyncHTTPClient().fetch(url, headers=headers, request_timeout=10)
-    except (HTTPClientError, OSError):
-        return False
-    return any(kernel["execution_state"] == "busy" for kernel in json.loads(answer.body))
-
-
-def arbiter(settings: Settings, token: str):
-    """The culler's hook: True for a lab that may be stopped for idleness."""
 
     async def may_stop(inactive: timedelta | None, inactive_limit: int, server: Mapping[str, Any], **_: Any) -> bool:
-        if inactive is None or inactive.total_seconds() < idle_limit_s(settings, server.get("user_options") or {}):
+        idle_s = inactive.total_seconds() if inactive else 0
+        if idle_s < shortest_s(settings):  # so that a lab in use costs no question
             return False
-        return settings.culling.stop_busy or not await is_busy(server, settings.port, token)
+        lab = await ask(server["full_name"])
+        if lab is None or idle_s < idle_limit_s(settings, lab):
+            return False
+        return settings.culling.stop_busy or lab["kernels"] == "idle"
 
     return may_stop
 
@@ -78,4 +91,5 @@ def configure(c: Any, environ: Mapping[str, str] = os.environ) -> None:
     c.IdleCuller.timeout = seconds_of(settings.culling.idle)
     c.IdleCuller.max_age = seconds_of(settings.culling.max_age) if settings.culling.max_age else 0
     c.IdleCuller.cull_every = between_looks_s(settings)
-    c.IdleCuller.cull_arbiter_hook = arbiter(settings, environ["JUPYTERHUB_API_TOKEN"])
+    ask = asking(environ["JUPYTERHUB_API_URL"], environ["JUPYTERHUB_API_TOKEN"])
+    c.IdleCuller.cull_arbiter_hook = arbiter(settings, ask)

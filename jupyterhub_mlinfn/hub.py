@@ -18,6 +18,7 @@ from traitlets.config.loader import LazyConfigValue
 
 from . import (
     __version__,
+    activity,
     container,
     files,
     form,
@@ -34,7 +35,7 @@ from .engine import EngineSpawner
 from .errors import OperatorError
 from .settings import Settings, seconds_of
 
-CULLER_SCOPES = ["list:users", "read:users:activity", "read:servers", "delete:servers", "access:servers"]
+CULLER_SCOPES = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
 
 
 def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) -> None:
@@ -46,7 +47,7 @@ def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) 
     _proxy(c, settings)
     _pages(c, settings)
     _spawner(c, settings)
-    c.JupyterHub.extra_handlers = gpu_api.handlers(EngineSpawner.shared_lending)
+    c.JupyterHub.extra_handlers = [*gpu_api.handlers(EngineSpawner.shared_lending), *activity.handlers()]
     login.configure(c, settings)
     _culler(c, culler_config, site_file)
 

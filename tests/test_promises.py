@@ -31,7 +31,7 @@ LAYERS = (
     {"member"},
     {"spawner"},
     {"reconcile", "sessions"},
-    {"gpu_api", "gpu_accounts"},
+    {"gpu_api", "gpu_accounts", "activity"},
     {"hub"},
 )
 SIDE_BY_SIDE = {

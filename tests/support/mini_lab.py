@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent / "mini-lab"
 
 @pytest.fixture(scope="session")
 def mini_image(engine: docker.DockerClient, images: dict[str, str]) -> str:
-    """Tag of the mini lab; it obeys MINI_LAB in its environment (dies, hungry, silent, stubborn)."""
+    """Tag of the mini lab; it obeys MINI_LAB in its environment (dies, hungry, silent, stubborn, nosy)."""
     inputs = b"".join(path.read_bytes() for path in sorted(FOLDER.iterdir()))
     base = engine.images.get(images["base"]).id
     tag = f"mlinfn-test/mini-lab:{hashlib.sha256(inputs + base.encode()).hexdigest()[:12]}"
@@ -34,7 +34,7 @@ def mini_image(engine: docker.DockerClient, images: dict[str, str]) -> str:
 
 def offer(image: str) -> dict:
     """Settings of a site that offers the mini lab, well (the default) and misbehaving; `typers` may type an image."""
-    modes = ("dies", "hungry", "silent", "stubborn")
+    modes = ("dies", "hungry", "silent", "stubborn", "nosy")
     return {"images": [{"slug": "mini", "title": "Mini", "image": image}],
             "profile_list": [_profile(mode, image) for mode in modes],
             "unlisted_images": {"groups": ["typers"], "pattern": ".+"}}  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from jupyterhub_mlinfn import culling, reconcile
-from jupyterhub_mlinfn.settings import Settings
+from jupyterhub_mlinfn.settings import Settings, bytes_of
 
 
 def test_who_nobody_claims_is_named():
@@ -22,12 +24,38 @@ SETTINGS = Settings(
 
 
 @pytest.mark.parametrize(
-    ("options", "limit"),
-    [({"profile": "quick", "memory": "32G"}, 600), ({"profile": "other", "memory": "32G"}, 1800), ({}, 7200)],
-    ids=["image", "memory", "all"],
-)
-def test_idle_time_is_the_images_then_the_sizes_then_everyones(options, limit):
-    assert culling.idle_limit_s(SETTINGS, options) == limit
+    ("lab", "limit"),
+    [({"profile": "quick", "memory": "32G"}, 600), ({"profile": "other", "memory": "32G"}, 1800),
+     ({"profile": "other", "memory": "2G"}, 7200), ({"profile": "other", "memory": "2G", "gpus": True}, 3600),
+     ({"profile": "quick", "memory": "2G", "gpus": True}, 600)],
+    ids=["image", "memory", "all", "a GPU", "an image with a GPU"],
+)  # fmt: skip
+def test_idle_time_is_the_images_then_the_sizes_then_everyones(lab, limit):
+    assert culling.idle_limit_s(SETTINGS, {"gpus": False, **lab, "memory": bytes_of(lab["memory"])}) == limit
+
+
+LAB = {"profile": "other", "memory": 0, "gpus": False, "kernels": "idle"}
+
+
+@pytest.mark.parametrize(
+    ("idle_s", "lab", "culled"),
+    [(7300, LAB, True), (7100, LAB, False), (7300, {**LAB, "kernels": "busy"}, False),
+     (7300, {**LAB, "kernels": "unknown"}, False), (7300, None, False), (700, {**LAB, "profile": "quick"}, True)],
+    ids=["idle", "not for long enough", "busy", "silent", "the hub does not know", "an image of its own"],
+)  # fmt: skip
+async def test_only_a_lab_that_is_known_to_be_idle_is_stopped(idle_s, lab, culled):
+    async def ask(full_name):
+        assert full_name == "anna/"
+        return lab
+
+    may_stop = culling.arbiter(SETTINGS, ask)
+    assert await may_stop(timedelta(seconds=idle_s), 0, {"full_name": "anna/"}) is culled
+
+
+async def test_a_lab_in_use_is_not_asked():
+    may_stop = culling.arbiter(SETTINGS, None)
+    assert await may_stop(timedelta(seconds=500), 0, {"full_name": "anna/"}) is False
+    assert await may_stop(None, 0, {"full_name": "anna/"}) is False
 
 
 def test_looks_come_often_enough_for_the_shortest_limit():
