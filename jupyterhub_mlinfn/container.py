@@ -133,13 +133,15 @@ def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, An
     return config
 
 
-FORBIDDEN = ("device_requests", "devices", "privileged", "cap_add", "pid_mode", "ipc_mode", "userns_mode")
+FORBIDDEN = ("device_requests", "devices", "device_cgroup_rules", "runtime", "privileged", "cap_add", "pid_mode",
+             "ipc_mode", "userns_mode", "uts_mode", "cgroup_parent", "volumes_from")  # fmt: skip
 """What a site may not put into `extra_host_config`: it would go around the rules that the plan keeps."""
 
 
 def refused_keys(host: Mapping[str, Any]) -> tuple[str, ...]:
     """Keys of a site's own host configuration that no lab may have."""
-    return tuple(key for key in FORBIDDEN if host.get(key))
+    unconfined = any("unconfined" in option for option in host.get("security_opt") or ())
+    return (*(key for key in FORBIDDEN if host.get(key)), *(["security_opt: unconfined"] if unconfined else []))
 
 
 def with_person(passwd: str, group: str, person: Person, shell: str = "/bin/bash") -> tuple[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import requests
 from docker.errors import APIError, NotFound
@@ -12,23 +13,28 @@ from docker.utils import kwargs_from_env
 from dockerspawner import DockerSpawner
 from traitlets import Bool, Unicode, default, observe
 
+from .container import LABELS
 from .errors import OperatorError
 from .gpus import Lease, Lending, giving
 from .images import Images
-from .settings import seconds_of
+from .settings import Settings, seconds_of
 from .traits import ModelTrait
 
 BROKEN_ENGINE = (APIError, requests.RequestException)
 
 
 class EngineSpawner(DockerSpawner):
-    """How labs are stopped, found and asked after, and what all of them share."""
+    """How the containers of labs are made, found, asked after and stopped, and what all labs share."""
 
+    instance = Unicode(Settings.model_fields["instance"].default, config=True, help="Name of this installation.")
     starting = ModelTrait("starting")
     gpus = ModelTrait("gpus")
+    host_images = ModelTrait("host_images")
     root = Unicode("", config=True, help="Folder of homes and uids. Empty: homes are named volumes of Docker.")
     remove = Bool(True, help="Always true: a kept container would come back with yesterday's image.")
 
+    images_here: ClassVar[tuple[str, ...]] = ()
+    """References of the images on this machine, as they were last looked at; where the site offers them."""
     _executor = None
     _stopping = None
     _puller = None
@@ -100,6 +106,20 @@ class EngineSpawner(DockerSpawner):
         if not change.new:
             raise OperatorError("remove must stay True: a kept container holds yesterday's choices.")
 
+    async def known(self) -> None:
+        """Nothing, once it is known what the offer depends on: GPUs and, where they are offered, the images here."""
+        await self.lending.known()
+        if self.host_images:
+            found = await self.docker("images")
+            EngineSpawner.images_here = tuple(tag for image in found for tag in image.get("RepoTags") or ())
+
+    async def make_room(self) -> None:
+        """A container that a failed stop left behind is gone. One that is not ours is left alone."""
+        if await self.get_object():
+            await self.discard()
+        elif await self.found():
+            raise OperatorError(f"A container that is not ours has the name {self.object_name}. Rename or remove it.")
+
     async def create(self, **asked) -> str:
         """The id of a container made as asked. If the start is stopped meanwhile, it does not stay."""
         making = asyncio.ensure_future(self.docker("create_container", **asked))
@@ -111,11 +131,24 @@ class EngineSpawner(DockerSpawner):
             await self.docker("remove_container", made["Id"], v=True, force=True)
             raise
 
+    async def container_state(self) -> Mapping[str, Any]:
+        """How the container is, as the Engine says."""
+        return (await self.docker("inspect_container", self.object_id))["State"]
+
+    async def discard(self) -> None:
+        """Nothing is left of a container that did not come to run: it would hold its GPU until somebody missed it."""
+        if container_id := self.object_id:
+            self.object_id = ""
+            loop = asyncio.get_running_loop()
+            await asyncio.shield(loop.run_in_executor(self.stopping, self._stop_and_remove, container_id, 0))
+            self.lending.pool.changed()
+
     async def stop(self, now=False):
         """The container is gone; other members' calls to the Engine never wait for it."""
         grace = 0 if now else seconds_of(self.starting.stop_grace)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self.stopping, self._stop_and_remove, self.object_id or self.object_name, grace)
+        if await self.get_object():
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self.stopping, self._stop_and_remove, self.object_id, grace)
         self.lending.pool.changed()
         self.clear_state()
 
@@ -130,14 +163,23 @@ class EngineSpawner(DockerSpawner):
                 raise
 
     async def get_object(self):
-        """The inspected container or None. Unlike the base class, an Engine that is unwell is not "gone"."""
+        """This lab's inspected container or None. Unlike the base class, an Engine that is unwell is not "gone"."""
+        found = await self.found()
+        self.object_id = found["Id"] if found and self.is_mine(found) else ""
+        return found if self.object_id else None
+
+    async def found(self) -> Mapping[str, Any] | None:
+        """The inspected container that has this lab's id or name, whoever made it."""
         try:
-            found = await self.docker("inspect_container", self.object_id or self.object_name)
+            return await self.docker("inspect_container", self.object_id or self.object_name)
         except NotFound:
-            self.object_id = ""
             return None
-        self.object_id = found["Id"]
-        return found
+
+    def is_mine(self, container: Mapping[str, Any]) -> bool:
+        """Whether a container is this lab, and not something else with its name."""
+        labels = container["Config"].get("Labels") or {}
+        mine = {"instance": self.instance, "user": self.user.name, "server": self.name}
+        return all(labels.get(f"{LABELS}{key}") == value for key, value in mine.items())
 
     async def poll(self):
         """None while the lab runs. An Engine that does not answer proves nothing about the lab: still None.

@@ -15,6 +15,8 @@ from docker.errors import APIError, ImageNotFound
 
 from .errors import UserError
 
+OURS = "mlinfn/"
+"""Repositories of the images that are built on this machine, and never fetched."""
 STALLED_S = 120
 """A registry that sends nothing for so long has stalled."""
 
@@ -26,9 +28,13 @@ class Progress:
     percent: int = 0
     done: int = 0
     total: int = 0
+    is_asking: bool = True
+    """False while others' images are fetched first."""
 
     def sentence(self, image: str) -> str:
         """What a member reads while waiting."""
+        if not self.is_asking:
+            return f"Fetching the image {image}: waiting until others are fetched"
         if not self.total:
             return f"Fetching the image {image}: asking the registry"
         return f"Fetching the image {image}: {self.percent} %, {self.done / 1e6:.0f} of {self.total / 1e6:.0f} MB"
@@ -79,7 +85,7 @@ class _Pull:
 
     def __init__(self, image: str):
         self.image = image
-        self.progress = Progress()
+        self.progress = Progress(is_asking=False)
         self.changed = asyncio.Event()
         self.task: asyncio.Task | None = None
 
@@ -94,7 +100,7 @@ class _Pull:
 class Images:
     """The images on this machine's Engine, and the way to get more. One per process."""
 
-    def __init__(self, at_once: int = 3, **client_arguments: Any):
+    def __init__(self, at_once: int = 8, **client_arguments: Any):
         self._client_arguments = client_arguments
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="pull")
         self._pulls: dict[str, _Pull] = {}
@@ -107,6 +113,9 @@ class Images:
         """
         if image not in self._pulls and await self._on_machine(image):
             return
+        if image.startswith(OURS):  # whoever has that name at some registry is somebody else
+            raise UserError(f"The image {image} is made on this machine, and is not there. Tell the keeper: "
+                            "sudo ./install.sh makes it.", reason="image")  # fmt: skip
         pull = self._joined(image, limit_s)
         while not pull.task.done():
             yield pull.progress
@@ -119,7 +128,9 @@ class Images:
         if image not in self._pulls:
             pull = self._pulls[image] = _Pull(image)
             loop = asyncio.get_running_loop()
-            pull.task = asyncio.ensure_future(loop.run_in_executor(self._threads, self._pull, pull, loop, limit_s))
+            # The limit counts from now: what waits for others' images is waited for as well.
+            work = (self._pull, pull, loop, time.monotonic() + limit_s, limit_s)
+            pull.task = asyncio.ensure_future(loop.run_in_executor(self._threads, *work))
             pull.task.add_done_callback(lambda task: (self._pulls.pop(image), task.exception()))
         return self._pulls[image]
 
@@ -135,8 +146,9 @@ class Images:
                 return False
             return True
 
-    def _pull(self, pull: _Pull, loop: asyncio.AbstractEventLoop, limit_s: float) -> None:
-        ends, layers = time.monotonic() + limit_s, Layers()
+    def _pull(self, pull: _Pull, loop: asyncio.AbstractEventLoop, ends: float, limit_s: float) -> None:
+        layers = Layers()
+        loop.call_soon_threadsafe(pull.advance, Progress())
         repository, tag = split(pull.image)
         try:
             with _PullingClient(**self._client_arguments) as client:
@@ -166,7 +178,7 @@ def with_tag(image: str, version: str) -> str:
     """The reference in full: images of ours without a tag mean this version, those of others `latest`."""
     if "@" in image or ":" in image.rpartition("/")[2]:
         return image
-    return f"{image}:{version if image.startswith('mlinfn/') else 'latest'}"
+    return f"{image}:{version if image.startswith(OURS) else 'latest'}"
 
 
 def refusal(image: str, answer: str) -> UserError:

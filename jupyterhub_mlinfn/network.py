@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from docker import APIClient
 from docker.errors import APIError, NotFound
 from docker.types import IPAMConfig, IPAMPool
@@ -9,10 +11,19 @@ from docker.types import IPAMConfig, IPAMPool
 from .errors import OperatorError
 from .settings import Settings
 
+LONGEST = 15
+"""Characters of an interface's name."""
+
 
 def name(settings: Settings) -> str:
     """The network's name at the Engine."""
     return f"{settings.instance}-labs"
+
+
+def bridge(settings: Settings) -> str:
+    """Name of the network's interface on this machine. Linux allows 15 characters."""
+    whole = name(settings)
+    return whole if len(whole) <= LONGEST else hashlib.sha256(whole.encode()).hexdigest()[: LONGEST - 5] + "-labs"
 
 
 def gateway(settings: Settings) -> str:
@@ -38,13 +49,13 @@ def ensure(client: APIClient, settings: Settings) -> None:
 
 def _make(client: APIClient, settings: Settings) -> None:
     pool = IPAMPool(subnet=str(settings.network.labs_subnet), gateway=gateway(settings))
-    bridge = {
-        "com.docker.network.bridge.name": name(settings)[:15],
+    made = {
+        "com.docker.network.bridge.name": bridge(settings),
         "com.docker.network.bridge.enable_icc": "false",
     }
     try:
         client.create_network(
-            name(settings), driver="bridge", options=bridge, ipam=IPAMConfig(pool_configs=[pool]), check_duplicate=True
+            name(settings), driver="bridge", options=made, ipam=IPAMConfig(pool_configs=[pool]), check_duplicate=True
         )
     except APIError as error:
         why = f"The labs' network cannot be made, see network.labs_subnet: {error.explanation}"

@@ -20,7 +20,9 @@ log = logging.getLogger("jupyterhub.mlinfn.reconcile")
 
 def unclaimed(containers: Iterable[Mapping[str, Any]], claimed: frozenset[str]) -> tuple[str, ...]:
     """Ids of the containers whose name no spawner claims. `containers` is the Engine's list of this instance's labs."""
-    return tuple(found["Id"] for found in containers if not claimed & {name.lstrip("/") for name in found["Names"]})
+    # An Engine that is just removing a container lists it without names.
+    names = {found["Id"]: {name.lstrip("/") for name in found.get("Names") or ()} for found in containers}
+    return tuple(container_id for container_id, known in names.items() if known and not claimed & known)
 
 
 async def reconcile(client: APIClient, instance: str, claims: Claims) -> tuple[str, ...]:
@@ -53,4 +55,6 @@ async def run_forever(client: APIClient, instance: str, claims: Claims, is_up: C
                 await reconcile(client, instance, claims)
             except (APIError, requests.RequestException) as error:
                 log.warning("The Docker Engine did not list the labs: %s", error)
+            except Exception:  # the loop goes on for everybody, whatever it was this time
+                log.exception("Labs were not compared with what the hub knows")
         await asyncio.sleep(EVERY_S if is_up() else 1)

@@ -26,13 +26,14 @@ from .member import MemberSpawner
 from .options import Choice, Offer
 from .passwd import add_person
 from .ready import Watched, answers, guard_is_well, until_ready
-from .settings import Settings, bytes_of, seconds_of
+from .settings import bytes_of, seconds_of
 from .traits import ModelTrait
 from .volumes import Mount
 
 NOT_SET_UP = "This service is not set up rightly, so no lab can start. The keeper finds the reason in the hub's log."
 MARGIN_S = 60
 """What a start may take beyond fetching and answering: creating the container when the disk is slow."""
+PATIENCE_S = 15 * 60
 
 
 class MLINFNSpawner(MemberSpawner):
@@ -42,12 +43,10 @@ class MLINFNSpawner(MemberSpawner):
     own user, with a named volume as home.
     """
 
-    instance = Unicode(Settings.model_fields["instance"].default, config=True, help="Name of this installation.")
     version = Unicode("latest", config=True, help="Tag of the project's own images that are named without one.")
     contact = ModelTrait("contact")
     images = ModelTrait("images")
     profile_list = ModelTrait("profile_list")
-    host_images = ModelTrait("host_images")
     unlisted_images = ModelTrait("unlisted_images")
     sizes = ModelTrait("sizes")
     limits = ModelTrait("limits")
@@ -66,7 +65,9 @@ class MLINFNSpawner(MemberSpawner):
 
     @default("http_timeout")
     def _default_http_timeout(self):
-        return seconds_of(self.starting.ready_limit)
+        # A start has waited already when JupyterHub does. This is what a hub that comes back gives a lab that runs and
+        # does not answer at the moment, before it takes it for dead.
+        return max(seconds_of(self.starting.ready_limit), PATIENCE_S)
 
     @default("options_form")
     def _default_options_form(self):
@@ -85,7 +86,7 @@ class MLINFNSpawner(MemberSpawner):
         form.refuse_query(self.log)
 
     def _object_name_default(self):
-        server = f"--{escape(self.name)}" if self.name else ""
+        server = f".{escape(self.name)}" if self.name else ""  # no safe name has a dot, so no two labs share one
         return f"{self.prefix}-{escape(self.user.name)}{server}"
 
     @property
@@ -97,14 +98,10 @@ class MLINFNSpawner(MemberSpawner):
     def profiles(self) -> tuple:
         """All profiles of the site; the spawner's own `image` where nothing is offered by name."""
         listed = options.profile_list_of(self)
-        listed += options.host_profiles(self.host_images, self.local_images(), self) if self.host_images else []
+        listed += options.host_profiles(self.host_images, self.images_here, self)
         if not listed:
             listed = [{"display_name": "JupyterLab", "slug": "lab", "kubespawner_override": {"image": self.image}}]
         return options.parse_profiles(listed)
-
-    def local_images(self) -> list[str]:
-        """References of the images that are on this machine."""
-        return [tag for image in self.client.images() for tag in image.get("RepoTags") or ()]
 
     def choose(self) -> Choice:
         """The member's choice with a full image reference and limits. Raises UserError.
@@ -121,11 +118,11 @@ class MLINFNSpawner(MemberSpawner):
         """Address and port of a lab that answers. Raises SpawnException in words for the member."""
         self.watched = Watched()
         with self._translated():
-            await self.lending.known()
+            await self.known()
             choice = self.choose()
             await self._require_guard()
             await self._fetch(choice)
-            await self._make_room()  # a container of before would hold the GPU that this start waits for
+            await self.make_room()  # a container of before would hold the GPU that this start waits for
             async with self._lease(choice) as lease:
                 await self._launch(choice, lease)
             self.check_gpus(lease)
@@ -152,9 +149,13 @@ class MLINFNSpawner(MemberSpawner):
             person = self.person()
             plan = await self._plan(choice, person, lease)
             self.watched.say(75, f"Creating the container of {choice.title}")
-            await self._create(plan, person)
-            self.watched.say(85, f"Starting {choice.title}")
-            await self._run(choice)
+            try:
+                await self._create(plan, person)
+                self.watched.say(85, f"Starting {choice.title}")
+                await self._run(choice)
+            except BaseException:
+                await self.discard()
+                raise
 
     async def _require_guard(self) -> None:
         if self.guard_url and not await guard_is_well(self.guard_url):
@@ -184,7 +185,7 @@ class MLINFNSpawner(MemberSpawner):
         return container.plan(lab, choice, mounts, base, self.limits)
 
     def _site_host(self) -> dict[str, Any]:
-        host = dict(self.extra_host_config)
+        host = dict(self._eval_if_callable(self.extra_host_config))
         if refused := container.refused_keys(host):
             raise OperatorError(f"extra_host_config may not hold {', '.join(refused)}: no lab gets these.")
         if not self.use_internal_ip:
@@ -226,15 +227,6 @@ class MLINFNSpawner(MemberSpawner):
         self.watched.say(75, f"The folder {missing} is not there at the moment: your lab starts without it")
         return await self._created(plan)
 
-    async def _make_room(self) -> None:
-        """A container that a failed stop left behind is gone. One that is not ours is left alone."""
-        found = await self.get_object()
-        if not found:
-            return
-        if (found["Config"]["Labels"] or {}).get(f"{container.LABELS}instance") != self.instance:
-            raise OperatorError(f"A container that is not ours has the name {self.object_name}. Rename or remove it.")
-        await self.docker("remove_container", self.object_id, v=True, force=True)
-
     async def _run(self, choice: Choice) -> None:
         try:
             await self.docker("start", self.object_id)
@@ -247,16 +239,13 @@ class MLINFNSpawner(MemberSpawner):
         address = await self.get_ip_and_port()
         url = f"http://{address[0]}:{address[1]}{self.server.base_url}api"
         limit_s = seconds_of(self.starting.ready_limit)
-        state = await until_ready(lambda: answers(url), self._state, limit_s)
+        state = await until_ready(lambda: answers(url), self.container_state, limit_s)
         if state is not None:
             log = await self.docker("logs", self.object_id, tail=15, stdout=True, stderr=True)
             why = container.explain_exit(state, log.decode(errors="replace"), choice.memory)
             await self.stop(now=True)
             raise UserError(f"{choice.title} did not come up. {why}", reason="exited")
         return address
-
-    async def _state(self) -> Mapping[str, Any]:
-        return (await self.docker("inspect_container", self.object_id))["State"]
 
     @contextmanager
     def _translated(self):
@@ -267,9 +256,13 @@ class MLINFNSpawner(MemberSpawner):
         except OperatorError as error:
             self.log.error("No lab for %s: %s", self.user.name, error)
             raise _spawn_exception(NOT_SET_UP, "site") from error
-        except requests.ConnectionError as error:
+        except requests.RequestException as error:
             self.log.error("The Docker Engine does not answer: %s", error)
             raise _spawn_exception("Docker is not running on this machine. Tell the keeper.", "engine") from error
+        except APIError as error:
+            self.log.error("The Docker Engine refused a lab for %s: %s", self.user.name, error)
+            raise _spawn_exception("Docker could not make your lab. The keeper finds the reason in the hub's log.",
+                                   "engine") from error  # fmt: skip
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Events of this start from its beginning, however late somebody looks."""
@@ -285,13 +278,14 @@ def _spawn_exception(message: str, reason: str) -> SpawnException:
 
 
 async def _draw(spawner: MLINFNSpawner) -> str:
+    await spawner.known()
     shown = await glance.form(spawner.lending, spawner.in_groups)
     return form.render(spawner.offer, spawner.user_options, form.linked(spawner.handler), spawner.contact, shown)
 
 
 async def _check(spawner: MLINFNSpawner, user_options: Mapping[str, Any]) -> None:
     """Refuses what is not offered before anything begins; `start` parses again and keeps the result."""
-    await spawner.lending.known()
+    await spawner.known()
     try:
         options.parse(user_options, spawner.offer)
     except UserError as error:

@@ -40,7 +40,7 @@ SIDE_BY_SIDE = {
 }  # fmt: skip
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.
-MAY_CATCH_ALL = {"jupyterhub_mlinfn/sessions.py"}
+MAY_CATCH_ALL = {"jupyterhub_mlinfn/sessions.py", "jupyterhub_mlinfn/reconcile.py"}
 
 
 def tracked(*patterns: str) -> list[Path]:

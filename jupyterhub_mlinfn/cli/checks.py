@@ -15,6 +15,7 @@ from typing import Any, Literal
 from ..discovery import WORDS
 from ..errors import OperatorError
 from ..gpus import Found, check
+from ..images import OURS
 from ..settings import Settings
 from .output import counted
 
@@ -167,6 +168,9 @@ def service_images(facts: Facts) -> Finding:
 
 def lab_images(facts: Facts) -> Finding:
     missing = [name for name in facts.lab_images if name not in facts.images]
+    if ours := [name for name in missing if name.startswith(OURS)]:
+        return Finding("amber", "Members' images", f"Not on this machine, so nobody can start them: {', '.join(ours)}.",
+                       "sudo ./install.sh")
     if missing:
         return Finding("amber", "Members' images", f"Not on this machine yet: {', '.join(missing)}. Whoever picks one "
                        "first waits for it.", f"docker pull {missing[0]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,14 +30,25 @@ def check(context: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def show(context: typer.Context, json: Json = False) -> None:
-    """The settings with all defaults filled in."""
+    """The settings with all defaults filled in. Values of variables, which may be secrets, are not shown."""
     data = context.obj.settings.model_dump(mode="json")
+    data["profile_list"] = masked(data["profile_list"])
     if json:
         as_json(data)
     else:
         from .reference import as_yaml
 
         lines(as_yaml(data).rstrip("\n"))
+
+
+def masked(data: Any) -> Any:
+    """The same with *** for each value in a mapping `environment`, at any depth."""
+    if isinstance(data, list):
+        return [masked(each) for each in data]
+    if not isinstance(data, dict):
+        return data
+    return {key: dict.fromkeys(value, "***") if key == "environment" and isinstance(value, dict) else masked(value)
+            for key, value in data.items()}
 
 
 @app.command()

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .. import __version__, demo, files, login
+from .. import network as labs_network
 from ..errors import OperatorError
 from ..settings import Settings
 from . import gpu_service
@@ -163,7 +164,7 @@ def variables(settings: Settings, config: Path, gpus_file: str = "") -> dict[str
         "MLINFN_DEMO_PORT": str(login.demo_port(settings)),
         "MLINFN_GPUS_PORT": str(gpus_port),
         "MLINFN_GPUS_REPORT": f"http://127.0.0.1:{gpus_port}/" if gpus_file else "",
-        "MLINFN_LABS_BRIDGE": f"{settings.instance}-labs"[:15],
+        "MLINFN_LABS_BRIDGE": labs_network.bridge(settings),
         "MLINFN_LABS_SUBNET": str(network.labs_subnet),
         "MLINFN_HUB_ADDRESS": str(network.labs_subnet[1]),
         "MLINFN_ALLOW_NETWORKS": ",".join(map(str, network.allow_networks)),

@@ -76,6 +76,16 @@ def test_the_option_goes_before_the_variable_and_may_stand_anywhere(mlinfn, site
     assert "no settings file" in mlinfn("config", "check", config=tmp_path / "none.yaml").stderr
 
 
+def test_config_show_keeps_values_of_variables_to_itself(mlinfn, site):
+    override = "{image: x, environment: {TOKEN: very-secret}}"
+    profile = f"{{slug: a, display_name: A, kubespawner_override: {override}}}"
+    site.write_text(f"{site.read_text()}profile_list: [{profile}]\n")
+    for words in (["config", "show"], ["config", "show", "--json"]):
+        shown = mlinfn(*words).stdout
+        assert "very-secret" not in shown
+        assert "TOKEN" in shown
+
+
 def test_config_show_prints_settings_that_load_again(mlinfn, site, tmp_path):
     again = tmp_path / "again.yaml"
     again.write_text(mlinfn("config", "show").stdout)

@@ -38,6 +38,8 @@ def test_a_site_cannot_loosen_a_lab_by_accident():
     assert host["pids_limit"] == Limits().processes
     assert host["shm_size"] == 5
     assert refused_keys({"devices": ["/dev/kvm"], "shm_size": 5}) == ("devices",)
+    assert refused_keys({"runtime": "x", "security_opt": ["seccomp=unconfined"]}) == (
+        "runtime", "security_opt: unconfined")  # fmt: skip
 
 
 def test_labels_are_those_of_the_contract():
