@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -30,6 +30,8 @@ class Lab:
     gpus: Lease = NO_GPU
     gpus_by: str = "none"
     """How they are given: see `giving.way`."""
+    has_root: bool = False
+    """Whether its member may become root in it."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def plan(lab: Lab, choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str,
     if lab.person.uid is not None:
         create |= {"user": f"{lab.person.uid}:{lab.person.uid}", "working_dir": lab.person.home}
     host = host_config(choice, mounts, base, limits)
+    host |= rights(lab.has_root, base.get("host", {}).get("security_opt", ()))
     host |= {"group_add": [str(group.gid) for group in lab.person.groups],
              "device_requests": giving.device_requests(lab.gpus, lab.gpus_by)}  # fmt: skip
     return ContainerPlan(create, host, frozenset(mount.source for mount in mounts if mount.optional))
@@ -110,7 +113,7 @@ def without_missing(plan: ContainerPlan, answer: str) -> tuple[ContainerPlan, st
 
 
 def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
-    """Limits, mounts and rights. Rights come last, so that no site setting or profile widens them by accident."""
+    """Limits and mounts; those that are ours win over the site's own."""
     config = {
         "shm_size": bytes_of(limits.shm),
         **base.get("host", {}),
@@ -119,9 +122,6 @@ def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, An
         "log_config": {"Type": "json-file", "Config": {"max-size": limits.log_size.lower(), "max-file": "2"}},
         "network_mode": base["network"],
         "auto_remove": False,  # the Engine would remove a lab that dies while starting before anyone read its log
-        "privileged": False,
-        "cap_drop": ["ALL"],
-        "security_opt": [*base.get("host", {}).get("security_opt", ()), "no-new-privileges"],
     }
     if limits.tmp:  # Docker's own options would forbid to run what pip and compilers put there
         options = f"rw,exec,nosuid,nodev,mode=1777,size={bytes_of(limits.tmp)}"
@@ -131,6 +131,21 @@ def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, An
     if choice.cpus is not None:
         config |= {"cpu_period": 100_000, "cpu_quota": int(choice.cpus * 100_000)}
     return config
+
+
+ROOT_NEEDS = ("SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "FOWNER")
+"""What sudo and apt need, and no more."""
+
+
+def rights(has_root: bool, site_options: Sequence[str]) -> dict[str, Any]:
+    """No capability, and no way to one; where the member may become root, those that `sudo` then has.
+
+    They come last in the plan, so that no site setting or profile widens them by accident.
+    """
+    none: dict[str, Any] = {"privileged": False, "cap_drop": ["ALL"]}
+    if has_root:
+        return {**none, "cap_add": list(ROOT_NEEDS), "security_opt": list(site_options)}
+    return {**none, "security_opt": [*site_options, "no-new-privileges"]}
 
 
 FORBIDDEN = ("device_requests", "devices", "device_cgroup_rules", "runtime", "privileged", "cap_add", "pid_mode",

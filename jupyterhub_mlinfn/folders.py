@@ -21,6 +21,7 @@ DISK = {
     errno.ENOSPC: "the disk is full", errno.EDQUOT: "a quota of the disk is used up",
     errno.EROFS: "the disk can only be read at present",
 }  # fmt: skip
+GROUP_MODE = 0o2770
 # The default ACL u::rwx,g::rwx,o::--- as Linux keeps it in an attribute (linux/posix_acl_xattr.h): a version, then for
 # each entry its kind, rights and an id, which these have not.
 GROUP_EDITS = struct.pack("<I", 2) + b"".join(
@@ -44,7 +45,7 @@ def of_person(root: Path, person: Person) -> tuple[Folder, ...]:
     return (
         Folder(root / "users" / person.safe_name, person.uid, person.uid, 0o700),
         Folder(root / "shared" / person.safe_name, person.uid, person.uid, 0o755),
-        *(Folder(root / "groups" / each.safe_name, 0, each.gid, 0o2770, for_group=True) for each in person.groups),
+        *(Folder(root / "groups" / each.safe_name, 0, each.gid, GROUP_MODE, for_group=True) for each in person.groups),
     )
 
 
@@ -90,12 +91,12 @@ def _give_away(folder: Folder, opened: int) -> None:
         raise OperatorError(f"The folder {folder.path} belongs to uid {now.st_uid} and gid {now.st_gid} instead of "
                             f"{folder.uid} and {folder.gid}. Look whose it is before you change that.")  # fmt: skip
     if folder.for_group:
-        _let_group_edit(folder, opened)
+        let_group_edit(opened, folder.path)
     os.fchmod(opened, folder.mode)
     os.fchown(opened, folder.uid, folder.gid)
 
 
-def _let_group_edit(folder: Folder, opened: int) -> None:
+def let_group_edit(opened: int, path: Path | str) -> None:
     """What one member makes in it, the others of the group can edit, whatever that member's umask."""
     try:
         os.setxattr(opened, "system.posix_acl_default", GROUP_EDITS)
@@ -103,7 +104,7 @@ def _let_group_edit(folder: Folder, opened: int) -> None:
         if error.errno not in (errno.EOPNOTSUPP, errno.ENOTSUP):
             raise
         log.warning("The disk of %s keeps no ACLs: what a member makes there, others of the group edit only if their "
-                    "umask lets them.", folder.path)  # fmt: skip
+                    "umask lets them.", path)  # fmt: skip
 
 
 def link(home: Folder, links: Mapping[str, str]) -> None:

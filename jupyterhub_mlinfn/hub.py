@@ -89,7 +89,7 @@ def _spawner(c: Any, settings: Settings) -> None:
     ours = c.MLINFNSpawner
     for field in ("instance", "contact", "images", "profile_list", "host_images", "unlisted_images", "sizes"):
         setattr(ours, field, getattr(settings, field))
-    for field in ("starting", "limits", "uids", "gids", "gpus", "storage"):
+    for field in ("starting", "limits", "uids", "gids", "gpus", "storage", "root_groups"):
         setattr(ours, field, getattr(settings, field))
     ours.groups = login.sharing_groups(settings)
     ours.root = str(settings.root)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jupyterhub.utils import maybe_future
 from traitlets import Bool
 
-from . import folders, tokens, volumes
+from . import folders, reclaim, tokens, volumes
 from .engine import EngineSpawner
 from .errors import UserError
 from .identity import Identities, Person, escape
@@ -24,6 +27,7 @@ class MemberSpawner(EngineSpawner):
     uids = ModelTrait("uids")
     gids = ModelTrait("gids")
     groups = ModelTrait("groups")
+    root_groups = ModelTrait("root_groups")
     storage = ModelTrait("storage")
     bearer_token = Bool(False, config=True, help="""
         Give each lab its member's access token, in the file that BEARER_TOKEN_FILE names, and git their name.
@@ -42,10 +46,16 @@ class MemberSpawner(EngineSpawner):
         book = Identities(Path(self.root) / "hub" / "identity.sqlite", self.uids.as_range(), self.gids.as_range())
         return book.person(self.user.name, [name for name in self.in_groups if name in (self.groups or ())])
 
+    @property
+    def has_root(self) -> bool:
+        """Whether the member may become root in the lab."""
+        return bool(self.root) and bool(set(self.root_groups) & set(self.in_groups))
+
     async def folder_mounts(self, person: Person) -> tuple[Mount, ...]:
         """What the lab sees of this machine's disks, which is there. Raises UserError and OperatorError."""
+        await self._settle()
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self.executor, _make_folders, Path(self.root), person)
+        await loop.run_in_executor(self.executor, self._make_folders, person)
         of_site = volumes.of_site(self.storage, self.in_groups)
         return (*volumes.of_person(Path(self.root), person), *of_site)
 
@@ -89,19 +99,38 @@ class MemberSpawner(EngineSpawner):
             raise UserError("You are logged out at the identity service, or not allowed here any more. Log in again.",
                             reason="session")  # fmt: skip
 
-    def run_post_stop_hook(self):
-        """The site's own hook. Before it, the token is removed, whether the lab was stopped, died or never came up."""
+    async def run_post_stop_hook(self):
+        """The site's own hook. Before it, the token is removed, whether the lab was stopped, died or never came up; and
+        what root wrote becomes the member's.
+        """
         if self.carries_token:
             tokens.remove(self.token_folder)
-        return super().run_post_stop_hook()
+        await maybe_future(super().run_post_stop_hook())
+        await self._settle()
 
+    def _make_folders(self, person: Person) -> None:
+        """Blocks while the disk thinks."""
+        home, *others = folders.of_person(Path(self.root), person)
+        for each in (home, *others):
+            folders.make(each)
+        folders.link(home, volumes.links(person))
+        if self.has_root:
+            numbers = (min(self.uids.first, self.gids.first), max(self.uids.last, self.gids.last))
+            reclaim.write(self._reclaim_book, reclaim.claims(Path(self.root), person, numbers))
 
-def _make_folders(root: Path, person: Person) -> None:
-    """Blocks while the disk thinks."""
-    home, *others = folders.of_person(root, person)
-    for each in (home, *others):
-        folders.make(each)
-    folders.link(home, volumes.links(person))
+    @property
+    def _reclaim_book(self) -> Path:
+        return reclaim.book_of(Path(self.root), escape(self.user.name))
+
+    async def _settle(self) -> None:
+        """Nothing of root's is left in the member's folders by a lab of before."""
+        if not self.root or not self._reclaim_book.exists():
+            return
+        words = [sys.executable, "-m", "jupyterhub_mlinfn.reclaim", str(self._reclaim_book)]
+        process = await asyncio.create_subprocess_exec(*words, stdout=PIPE, stderr=STDOUT)
+        said, _ = await process.communicate()
+        report = self.log.info if process.returncode == 0 else self.log.error
+        report("After the lab of %s, in which they could be root: %s", self.user.name, said.decode().strip())
 
 
 def _who(auth_state: Mapping[str, Any] | None) -> dict[str, str]:

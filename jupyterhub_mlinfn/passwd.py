@@ -12,10 +12,14 @@ from .container import with_person
 from .identity import Person
 
 
-def add_person(client: APIClient, container_id: str, person: Person) -> None:
-    """Inside, `whoami`, `id` and `ls -l` name the member, whatever the image knows."""
+def add_person(client: APIClient, container_id: str, person: Person, has_root: bool = False) -> None:
+    """Inside, `whoami`, `id` and `ls -l` name the member, whatever the image knows, and sudo obeys who `has_root`."""
     passwd, group = with_person(_read(client, container_id, "passwd"), _read(client, container_id, "group"), person)
-    client.put_archive(container_id, "/etc", _archive({"passwd": passwd, "group": group}))
+    entries = [_file("passwd", passwd), _file("group", group)]
+    if has_root:
+        rule = f"{person.safe_name} ALL=(ALL:ALL) NOPASSWD: ALL\n"
+        entries += [_folder("sudoers.d", 0o750), _file("sudoers.d/mlinfn", rule, 0o440)]
+    client.put_archive(container_id, "/etc", _archive(entries))
 
 
 def _read(client: APIClient, container_id: str, name: str) -> str:
@@ -28,12 +32,24 @@ def _read(client: APIClient, container_id: str, name: str) -> str:
         return entry.read().decode(errors="surrogateescape") if entry else ""
 
 
-def _archive(files: dict[str, str]) -> bytes:
+Entry = tuple[tarfile.TarInfo, bytes]
+
+
+def _file(name: str, text: str, mode: int = 0o644) -> Entry:
+    entry, content = tarfile.TarInfo(name), text.encode(errors="surrogateescape")
+    entry.size, entry.mode = len(content), mode
+    return entry, content
+
+
+def _folder(name: str, mode: int) -> Entry:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = tarfile.DIRTYPE, mode
+    return entry, b""
+
+
+def _archive(entries: list[Entry]) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name, text in files.items():
-            content = text.encode(errors="surrogateescape")
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), 0o644
+        for entry, content in entries:
             archive.addfile(entry, io.BytesIO(content))
     return packed.getvalue()

@@ -53,6 +53,8 @@ class Settings(Model):
     """What members choose from where an image does not say."""
     gpus: GPUs = GPUs()
     """Which GPUs are lent, to whom, and how many."""
+    root_groups: tuple[Group, ...] = ()
+    """Groups whose members may become root in their own labs, by `sudo` without a password. Empty: nobody."""
     storage: Storage = Storage()
     """What labs see of this machine's disks beside homes and the folders of groups."""
     starting: Starting = Starting()
@@ -93,7 +95,7 @@ class Settings(Model):
             yield ("images", index, "default"), f"images[{defaults[0]}] is the default already. Keep one of them."
 
     def _file_clashes(self) -> Clashes:
-        yield from twice(self.groups or (), "groups")
+        yield from (*twice(self.groups or (), "groups"), *twice(self.root_groups, "root_groups"))
         if self.uids.first <= self.gids.last and self.gids.first <= self.uids.last:
             yield ("gids",), "overlap `uids`. A member's own group has the number of their uid, so keep the two apart."
         for index, extra in enumerate(self.storage.extra):

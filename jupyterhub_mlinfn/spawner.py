@@ -172,7 +172,7 @@ class MLINFNSpawner(MemberSpawner):
 
     async def _plan(self, choice: Choice, person: Person, lease: Lease) -> ContainerPlan:
         by = giving.way(lease, self.gpus.driver, self.lending.is_simulated)
-        lab = Lab(self.instance, person, self.name, lease, by)
+        lab = Lab(self.instance, person, self.name, lease, by, self.has_root)
         mounts = (*await self._folders(person, choice), *await self.token_mounts(person))
         base = {
             "environment": {**self.get_env(), **(tokens.ENVIRONMENT if self.carries_token else {})},
@@ -212,7 +212,7 @@ class MLINFNSpawner(MemberSpawner):
         self.object_id = await self._created(plan)
         if person.uid is not None:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self.executor, add_person, self.client, self.object_id, person)
+            await loop.run_in_executor(self.executor, add_person, self.client, self.object_id, person, self.has_root)
 
     async def _created(self, plan: ContainerPlan) -> str:
         """The id of the container. What of the site's own folders is not there at the moment is left out."""

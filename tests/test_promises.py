@@ -22,7 +22,7 @@ LAYERS = (
     {"errors"},
     {"files"},
     {"settings"},
-    {"identity", "options", "gpus", "capacity", "images", "volumes", "folders", "passwords", "tokens"},
+    {"identity", "options", "gpus", "capacity", "images", "volumes", "folders", "reclaim", "passwords", "tokens"},
     {"traits", "network", "culling", "ready", "login"},
     {"form", "container", "local", "demo", "collab", "backup", "metrics"},
     {"discovery", "claims"},
@@ -36,7 +36,7 @@ LAYERS = (
 )
 SIDE_BY_SIDE = {
     ("local", "passwords"), ("volumes", "identity"), ("folders", "identity"), ("tokens", "volumes"),
-    ("tokens", "identity"),
+    ("tokens", "identity"), ("reclaim", "folders"), ("reclaim", "identity"),
 }  # fmt: skip
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.
