@@ -264,15 +264,16 @@ def choose() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Nothing; prints and, if asked to, writes the figures."""
+def main() -> int:
+    """Exit status: 1 if a target was missed. Prints and, if asked to, writes the figures."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit cleans up, a death does not
     chosen = choose()
     found = measure(chosen)
     show(found)
     if chosen.json:
         chosen.json.write_text(json.dumps(found, indent=2) + "\n")
+    return int(any(ratio > TARGETS[what] for what, ratio in found["ratios"].items()))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

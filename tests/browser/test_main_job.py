@@ -14,6 +14,12 @@ from support.places import free_ports
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(900)]
 START_MS = 120_000
+WATCH = """
+const bar = document.querySelector("[role=progressbar]");
+const tell = () => shown(Number(bar.getAttribute("aria-valuenow")));
+new MutationObserver(tell).observe(bar, {attributes: true, attributeFilter: ["aria-valuenow"]});
+tell();
+"""
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +50,11 @@ def pick_and_start(page: Page) -> list[int]:
     page.get_by_role("radio", name="4 GB").check()
     screenshot(page, "picker")
     page.get_by_role("button", name=re.compile("^start", re.IGNORECASE)).click()
-    progress = page.get_by_role("progressbar")
-    expect(progress).to_be_visible()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    shown: list[int] = []
+    page.expose_function("shown", shown.append)
+    page.evaluate(WATCH)
     screenshot(page, "progress")
-    shown = [int(progress.get_attribute("aria-valuenow"))]
     page.wait_for_url(re.compile(r"/lab"), timeout=START_MS)
     return shown
 
@@ -83,7 +90,9 @@ def type_in_a_terminal(page: Page, command: str) -> None:
 def test_member_logs_in_picks_computes_types_and_stops(installed, page: Page):
     machine, port, passwords = installed
     log_in(page, port, "demo-member", passwords["demo-member"])
-    pick_and_start(page)
+    shown = pick_and_start(page)
+    assert shown == sorted(shown)
+    assert len(set(shown)) >= 2, "nothing advanced while the lab started"
     assert page.url.startswith(f"http://demo-member.localhost:{port}/")
     expect(page.locator(".jp-Launcher").first).to_be_visible(timeout=START_MS)
     assert run_a_cell(page, "import os, pwd\nprint(6 * 7, pwd.getpwuid(os.getuid()).pw_name)") == "42 demo-member"

@@ -101,7 +101,7 @@ LABS_DO_NOT_REACH = {
 
 @pytest.mark.parametrize("target", LABS_REACH.values(), ids=LABS_REACH)
 def test_a_lab_reaches(world, target):
-    assert world.knock("anna", *target) == "open"
+    assert world.knock("anna", *target, limit_s=5) == "open"
 
 
 @pytest.mark.parametrize("target", LABS_DO_NOT_REACH.values(), ids=LABS_DO_NOT_REACH)
@@ -112,7 +112,7 @@ def test_a_lab_does_not_reach(world, target):
 @pytest.mark.parametrize("target", LABS_DO_NOT_REACH.values(), ids=LABS_DO_NOT_REACH)
 def test_without_the_guard_a_lab_would_reach(open_world, target):
     """The test's world is wired so that only the guard stands in between."""
-    assert open_world.knock("anna", *target) == "open"
+    assert open_world.knock("anna", *target, limit_s=5) == "open"
 
 
 def test_a_broadcast_stays_with_its_lab(open_world):
@@ -138,11 +138,11 @@ def test_labs_are_apart_however_the_bridge_filters(world, kind, calls_iptables):
 
 
 def test_the_host_reaches_labs(world):
-    assert world.knock("host", "tcp", netns.ANNA, 8888) == "open"
+    assert world.knock("host", "tcp", netns.ANNA, 8888, limit_s=5) == "open"
 
 
 def test_the_host_reaches_the_hub_at_its_address(world):
-    assert world.knock("host", "tcp", netns.GATEWAY, netns.HUB_PORT) == "open"
+    assert world.knock("host", "tcp", netns.GATEWAY, netns.HUB_PORT, limit_s=5) == "open"
 
 
 INSIDE = {"a lab": (netns.ANNA, 8888), "the hub": (netns.GATEWAY, netns.HUB_PORT)}
@@ -199,8 +199,8 @@ SPOILED = {
 def test_rules_come_back(world, spoil):
     should_be = listing(world)
     world.run("host", "nft", spoil)
-    until(lambda: listing(world) == should_be, timeout_s=2, what="the rules")
-    until(lambda: health(world)[0] == 200, timeout_s=2, what="the health page")
+    until(lambda: listing(world) == should_be, timeout_s=10, what="the rules")
+    until(lambda: health(world)[0] == 200, timeout_s=10, what="the health page")
     assert world.knock("anna", "tcp", netns.METADATA, 80) != "open"
 
 
