@@ -16,6 +16,7 @@ BETWEEN_LOOKS_S = 0.5
 """Asking the lab costs nothing; asking the Engine whether it still lives costs the Engine."""
 GUARD_PATIENCE_S = 8
 """A guard that is being recreated, or is slow on a busy machine, is asked again."""
+_questions: dict[str, asyncio.Task[bool]] = {}
 
 
 class Watched:
@@ -61,7 +62,17 @@ async def answers(url: str) -> bool:
 
 
 async def guard_is_well(url: str, patience_s: float = GUARD_PATIENCE_S) -> bool:
-    """Whether the guard says that its rules are in place. Its "no" counts at once; silence is one after a while."""
+    """Whether the guard says that its rules are in place. Its "no" counts at once; silence is one after a while.
+
+    One question serves all who start at the same moment.
+    """
+    question = _questions.get(url)
+    if question is None or question.done():
+        question = _questions[url] = asyncio.ensure_future(_ask_guard(url, patience_s))
+    return await asyncio.shield(question)
+
+
+async def _ask_guard(url: str, patience_s: float) -> bool:
     ends = time.monotonic() + patience_s
     while True:
         try:

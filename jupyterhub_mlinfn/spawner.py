@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import requests
-from docker.errors import APIError
+from docker.errors import APIError, DockerException
 from jupyterhub.spawner import SpawnException
 from traitlets import Unicode, default
 
@@ -256,13 +256,13 @@ class MLINFNSpawner(MemberSpawner):
         except OperatorError as error:
             self.log.error("No lab for %s: %s", self.user.name, error)
             raise _spawn_exception(NOT_SET_UP, "site") from error
-        except requests.RequestException as error:
-            self.log.error("The Docker Engine does not answer: %s", error)
-            raise _spawn_exception("Docker is not running on this machine. Tell the keeper.", "engine") from error
         except APIError as error:
             self.log.error("The Docker Engine refused a lab for %s: %s", self.user.name, error)
             raise _spawn_exception("Docker could not make your lab. The keeper finds the reason in the hub's log.",
                                    "engine") from error  # fmt: skip
+        except (DockerException, requests.RequestException) as error:
+            self.log.error("The Docker Engine does not answer: %s", error)
+            raise _spawn_exception("Docker does not answer on this machine. Tell the keeper.", "engine") from error
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Events of this start from its beginning, however late somebody looks."""

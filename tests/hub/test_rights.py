@@ -1,6 +1,9 @@
-"""Root in the lab, for groups that may: sudo works there and nowhere else, and leaves nothing of root's behind."""
+"""Labs with our image whose member may be root, and one whose home is full."""
 
 from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
 
 import pytest
 from support.site import Site
@@ -63,3 +66,22 @@ def test_what_root_left_is_settled_after_the_hub_was_killed(site):
     file = site.root / "users/anna/file"
     until(lambda: file.stat().st_uid == file.parent.stat().st_uid, 60, "the file to be anna's")
     site.api.start("anna")
+
+
+def test_a_member_whose_home_is_full_gets_in_to_clean_up(site):
+    site.api.start("boris")
+    site.api.stop("boris")
+    home = site.root / "users/boris"
+    uid = home.stat().st_uid
+    options = f"size=256k,uid={uid},gid={uid},mode=0700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", home], check=True)
+    try:
+        with suppress(OSError), (home / "full").open("wb", buffering=0) as file:
+            while file.write(b"x" * 4096):
+                pass
+        site.api.start("boris")
+        assert run(site, "boris", "echo x >~/more")[0] != 0
+        assert run(site, "boris", "rm ~/full && echo x >~/more")[0] == 0
+        site.api.stop("boris")
+    finally:
+        subprocess.run(["umount", "--lazy", home], check=True)
