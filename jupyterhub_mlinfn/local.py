@@ -1,7 +1,8 @@
 """`login: local`: a password for each person, for sites without an identity provider and for trying out.
 
 Only people in the file of passwords.py enter. A wrong password costs the next attempt for that name a growing wait, so
-guessing is slow; the wait is bounded and attempts are never refused for good, so nobody can lock a colleague out.
+guessing is slow. The wait is bounded, and nothing outlasts the attempts: who keeps a name's queue full keeps its owner
+out for as long, and no longer.
 """
 
 from __future__ import annotations
