@@ -58,10 +58,15 @@ def labels(lab: Lab, choice: Choice) -> dict[str, str]:
     }
 
 
+# Files of running servers and kernels go with the lab, and a home that is full does not keep its member out.
+DEFAULTS = {"JUPYTER_RUNTIME_DIR": "/tmp/jupyter-runtime"}
+
+
 def environment(base: Mapping[str, str], lab: Lab, choice: Choice) -> dict[str, str]:
     """JupyterHub's variables, the profile's own, and what a lab may know about itself.
 
-    A profile cannot replace what JupyterHub sets: those hold the server's own token and address.
+    A profile cannot replace what JupyterHub sets: those hold the server's own token and address. git takes EMAIL where
+    nobody told it an address, instead of refusing to commit.
     """
     profile = {key: str(value) for key, value in choice.overrides.get("environment", {}).items()}
     ours = {"MLINFN_PROFILE": choice.profile, "JUPYTER_IMAGE_SPEC": choice.image}
@@ -74,8 +79,7 @@ def environment(base: Mapping[str, str], lab: Lab, choice: Choice) -> dict[str, 
         ours["JUPYTERHUB_DEFAULT_URL"] = str(choice.overrides["default_url"])
     if lab.person.uid is not None:
         ours |= {"HOME": lab.person.home, "USER": lab.person.safe_name, "NB_USER": lab.person.safe_name}
-    # git takes it where nobody told it an address, instead of refusing to commit.
-    return {"EMAIL": f"{lab.person.safe_name}@localhost", **profile, **base, **ours}
+    return {**DEFAULTS, "EMAIL": f"{lab.person.safe_name}@localhost", **profile, **base, **ours}
 
 
 def plan(lab: Lab, choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, Any], limits: Limits) -> ContainerPlan:
@@ -168,7 +172,8 @@ def with_person(passwd: str, group: str, person: Person, shell: str = "/bin/bash
     name, uid, gids = person.safe_name, str(person.uid), {str(each.gid) for each in person.groups}
     people = [line for line in passwd.splitlines() if line and not _is_one_of(line, name, {uid})]
     groups = [line for line in group.splitlines() if line and not _is_one_of(line, name, {uid, *gids})]
-    people.append(f"{name}:x:{uid}:{uid}:{_called(person)}:{person.home}:{shell}")
+    # No "x": PAM would look for them in /etc/shadow, and sudo would refuse somebody who is not there.
+    people.append(f"{name}:*:{uid}:{uid}:{_called(person)}:{person.home}:{shell}")
     groups.append(f"{name}:x:{uid}:")
     taken = {line.split(":")[0] for line in groups}
     for each in person.groups:

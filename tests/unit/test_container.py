@@ -62,7 +62,7 @@ def test_a_profile_sets_variables_of_its_own_but_not_ours():
 
 def test_an_images_own_entry_gives_way_to_the_member():
     passwd, group = with_person("root:x:0:0::/root:/bin/sh\nanna:x:5:5::/:/bin/sh\nold:x:70000:1::/:\n", "", ANNA)
-    assert passwd == "root:x:0:0::/root:/bin/sh\nanna:x:70000:70000:anna:/home/anna:/bin/bash\n"
+    assert passwd == "root:x:0:0::/root:/bin/sh\nanna:*:70000:70000:anna:/home/anna:/bin/bash\n"
     assert group == "anna:x:70000:\n"
 
 
@@ -80,7 +80,7 @@ def test_a_group_called_like_one_of_the_image_or_its_member_has_none_of_their_ri
 
 def test_a_name_cannot_add_a_line_to_passwd():
     evil = Person("x:0:0\nroot2", "x--1", 70000)
-    assert with_person("", "", evil)[0] == "x--1:x:70000:70000:x00root2:/home/x--1:/bin/bash\n"
+    assert with_person("", "", evil)[0] == "x--1:*:70000:70000:x00root2:/home/x--1:/bin/bash\n"
 
 
 def test_a_lab_has_the_groups_of_its_member():
