@@ -86,14 +86,16 @@ def plan(lab: Lab, choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str,
     """Everything that the Engine needs to make this lab.
 
     `base` holds what the site and JupyterHub decide: `environment`, `command`, `port`, `network`, and the site's own
-    `create` and `host` additions. Those add to ours and never loosen it: see `host_config`.
+    `create` and `host` additions. Those add to ours and never loosen it: see `host_config`. `image_labels` are the
+    image's own.
     """
     create = {
         **base.get("create", {}),
         "image": choice.image,
         "command": base["command"],
         "environment": environment(base["environment"], lab, choice),
-        "labels": {**base.get("create", {}).get("labels", {}), **labels(lab, choice)},
+        "labels": {**_without(base.get("image_labels", {})), **base.get("create", {}).get("labels", {}),
+                   **labels(lab, choice)},
         "ports": [base["port"]],
         "hostname": choice.profile.replace(".", "-"),
     }
@@ -114,6 +116,11 @@ def without_missing(plan: ContainerPlan, answer: str) -> tuple[ContainerPlan, st
     missing = next((source for source in plan.optional if answer.rstrip().endswith(f"{MISSING}{source}")), "")
     mounts = [mount for mount in plan.host["mounts"] if not missing or mount["Source"] != missing]
     return replace(plan, host={**plan.host, "mounts": mounts}), missing
+
+
+def _without(image_labels: Mapping[str, str]) -> dict[str, str]:
+    """Empty values for an image's labels of our kind: else the Engine adds them, and the lab holds GPUs of others."""
+    return dict.fromkeys((key for key in image_labels if key.startswith(LABELS)), "")
 
 
 def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, Any], limits: Limits) -> dict[str, Any]:

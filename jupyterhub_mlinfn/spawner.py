@@ -174,7 +174,9 @@ class MLINFNSpawner(MemberSpawner):
         by = giving.way(lease, self.gpus.driver, self.lending.is_simulated)
         lab = Lab(self.instance, person, self.name, lease, by, self.has_root)
         mounts = (*await self._folders(person, choice), *await self.token_mounts(person))
+        image = await self.docker("inspect_image", choice.image)
         base = {
+            "image_labels": image["Config"].get("Labels") or {},
             "environment": {**self.get_env(), **(tokens.ENVIRONMENT if self.carries_token else {})},
             "command": await self._command(choice),
             "port": self.port,

@@ -51,6 +51,14 @@ def test_labels_are_those_of_the_contract():
     }  # fmt: skip
 
 
+def test_labels_of_the_image_do_not_reach_the_lab():
+    image = {"it.infn.mlinfn.gpus": "GPU-1,GPU-2", "it.infn.mlinfn.slots": "1", "it.infn.mlinfn.user": "eva",
+             "it.infn.mlinfn.room": "x", "org.opencontainers.image.title": "Lab"}  # fmt: skip
+    ours = planned().create["labels"]
+    empty = dict.fromkeys(("it.infn.mlinfn.gpus", "it.infn.mlinfn.slots", "it.infn.mlinfn.room"), "")
+    assert planned(image_labels=image).create["labels"] == {**empty, **ours}
+
+
 def test_a_profile_sets_variables_of_its_own_but_not_ours():
     environment = planned().create["environment"]
     assert environment["A"] == "1"
