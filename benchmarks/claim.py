@@ -62,7 +62,7 @@ def containers(client: docker.DockerClient, count: int) -> Iterator[None]:
     name = test_name()
     try:
         with ThreadPoolExecutor(8) as threads:
-            list(threads.map(lambda number: _make(client, images[0].id, f"{name}-{number}", number), range(count)))
+            list(threads.map(lambda number: _make(client, images[0].id, f"{name}-user-{number}", number), range(count)))
         yield
     finally:
         remove_all(client, name)

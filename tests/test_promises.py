@@ -36,7 +36,7 @@ LAYERS = (
 )
 SIDE_BY_SIDE = {
     ("local", "passwords"), ("volumes", "identity"), ("folders", "identity"), ("tokens", "volumes"),
-    ("tokens", "identity"), ("reclaim", "folders"), ("reclaim", "identity"),
+    ("tokens", "identity"), ("reclaim", "folders"), ("reclaim", "identity"), ("gpus", "identity"),
 }  # fmt: skip
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.

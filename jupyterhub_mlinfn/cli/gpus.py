@@ -47,8 +47,9 @@ def holders(containers: list[dict[str, Any]], found: Found) -> tuple[Holder, ...
     """Who holds what, from `docker inspect` of all containers."""
     from ..gpus import ledger
 
-    listed = [{"Id": each["Id"], "State": each["State"]["Status"], "Labels": each["Config"]["Labels"] or {},
-               "Created": _seconds(each["Created"])} for each in containers]  # fmt: skip
+    listed = [{"Id": each["Id"], "Names": [each["Name"]], "State": each["State"]["Status"],
+               "Labels": each["Config"]["Labels"] or {}, "Created": _seconds(each["Created"])}
+              for each in containers]  # fmt: skip
     strange = {each["Id"] for each in listed if ledger.needs_a_look(each)}
     return ledger.holders(listed, {each["Id"]: each for each in containers if each["Id"] in strange}, found.devices)
 

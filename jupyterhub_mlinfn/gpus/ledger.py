@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..identity import escape
 from .devices import Device
 
 LABELS = "it.infn.mlinfn."
@@ -34,13 +35,28 @@ class Holder:
 
 
 def is_lab(container: Mapping[str, Any]) -> bool:
-    """True if the container in the Engine's list is a lab of this software, of whichever instance."""
-    return f"{LABELS}user" in (container.get("Labels") or {})
+    """True if the container in the Engine's list is a lab of this software, of whichever instance.
+
+    Its name has to agree with its labels: a container has the labels of its image too, and an image made of a lab
+    (`docker commit`) has that lab's.
+    """
+    labels = container.get("Labels") or {}
+    user, server = labels.get(f"{LABELS}user"), labels.get(f"{LABELS}server")
+    return bool(user) and _is_named(container, f"-{escape(user)}" + (f"--{escape(server)}" if server else ""))
+
+
+def _is_service(container: Mapping[str, Any]) -> bool:
+    service = (container.get("Labels") or {}).get(SERVICE)
+    return bool(service) and _is_named(container, f"-{service}")
+
+
+def _is_named(container: Mapping[str, Any], end: str) -> bool:
+    return any(name.endswith(end) for name in container.get("Names") or ())
 
 
 def needs_a_look(container: Mapping[str, Any]) -> bool:
     """True if only an inspection tells what this container of the Engine's list holds."""
-    return container["State"] in HOLDING and not is_lab(container) and SERVICE not in (container.get("Labels") or {})
+    return container["State"] in HOLDING and not is_lab(container) and not _is_service(container)
 
 
 def holders(containers: Iterable[Mapping[str, Any]], inspected: Mapping[str, Mapping[str, Any]],

@@ -53,7 +53,8 @@ class MadeUpDocker:
 
 def _lab(user: str, uuids: str) -> dict[str, Any]:
     labels = {"it.infn.mlinfn.user": user, "it.infn.mlinfn.gpus": uuids, "it.infn.mlinfn.slots": "1"}
-    return {"Id": f"lab-of-{user}", "State": "running", "Labels": labels, "Created": 1795514400}
+    name = f"picker-lab-{user}"
+    return {"Id": name, "Names": [f"/{name}"], "State": "running", "Labels": labels, "Created": 1795514400}
 
 
 class MadeUpInventory:

@@ -20,11 +20,14 @@ FOUND = Found((CARD, OTHER), "nvml")
 
 def container(name: str, labels: dict | None = None, state: str = "running", **host) -> dict:
     """What `docker inspect` says."""
-    return {"Id": name, "Created": "2026-11-24T10:00:00.123456789Z", "State": {"Status": state, "Running": True},
-            "Config": {"Labels": labels, "Env": []}, "HostConfig": host}  # fmt: skip
+    return {"Id": name, "Name": f"/mlinfn-{name}", "Created": "2026-11-24T10:00:00.123456789Z",
+            "State": {"Status": state, "Running": True}, "Config": {"Labels": labels, "Env": []},
+            "HostConfig": host}  # fmt: skip
 
 
-ANNAS = container("lab", {"it.infn.mlinfn.user": "anna", "it.infn.mlinfn.gpus": CARD.uuid, "it.infn.mlinfn.slots": "1"})
+ANNAS = container("lab-anna", {
+    "it.infn.mlinfn.user": "anna", "it.infn.mlinfn.gpus": CARD.uuid, "it.infn.mlinfn.slots": "1",
+})  # fmt: skip
 STRANGE = container("0123456789abcdef", DeviceRequests=[{"Driver": "nvidia", "DeviceIDs": [OTHER.uuid]}])
 HUB = container("hub", {"it.infn.mlinfn.service": "hub"}, DeviceRequests=[{"Driver": "nvidia", "Count": -1}])
 

@@ -28,7 +28,7 @@ class MadeUpEngine:
         if self.away:
             raise EngineAway("no answer")
         labels = {"it.infn.mlinfn.user": "anna-of-accounts", "it.infn.mlinfn.gpus": "GPU-a"}
-        return [{"Id": "c", "State": "running", "Labels": labels, "Created": 1}]
+        return [{"Id": "c", "Names": ["/x-lab-anna-of-accounts"], "State": "running", "Labels": labels, "Created": 1}]
 
     async def inspect(self, container):
         """Nobody else is there."""

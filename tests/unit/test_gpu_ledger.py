@@ -6,6 +6,7 @@ import pytest
 
 from jupyterhub_mlinfn.gpus import SERVICE, Device
 from jupyterhub_mlinfn.gpus.ledger import ALL_SLOTS, HOLDING, LABELS, Holder, holders, needs_a_look
+from jupyterhub_mlinfn.identity import escape
 
 MODEL = "NVIDIA A100-SXM4-80GB"
 CARDS = tuple(Device(f"GPU-{n}a", MODEL, 80 * 2**30, n, nodes=(f"/dev/nvidia{n}",)) for n in range(2))
@@ -114,7 +115,8 @@ def test_ordinary_containers_hold_nothing():
 def lab(state: str = "running", **labels: str) -> dict:
     """A lab in the Engine's list."""
     ours = {f"{LABELS}{key}": value for key, value in labels.items()}
-    return {"Id": "lab", "State": state, "Created": 5, "Labels": ours}
+    name = f"/mlinfn-lab-{labels['user']}" + (f"--{labels['server']}" if labels.get("server") else "")
+    return {"Id": "lab", "Names": [name], "State": state, "Created": 5, "Labels": ours}
 
 
 @pytest.mark.parametrize(("labels", "expected"), [
@@ -142,7 +144,31 @@ def test_only_a_container_that_has_ended_gives_back(state):
     assert needs_a_look(other) is holds
 
 
+POSING = {"Id": "c", "Names": ["/nice_fermi"], "State": "running", "Created": 5}
+EVERYTHING = {"HostConfig": {"DeviceRequests": [asked(count=-1)]}}
+
+
+@pytest.mark.parametrize("labels", [
+    {f"{LABELS}user": "anna", f"{LABELS}gpus": "GPU-0a", f"{LABELS}slots": "1"},
+    {f"{LABELS}user": "anna", f"{LABELS}server": "b", f"{LABELS}gpus": "GPU-0a"}, {SERVICE: "gpus"},
+    {f"{LABELS}gpus": "GPU-0a"}, {f"{LABELS}user": "", f"{LABELS}gpus": "GPU-0a"},
+])  # fmt: skip
+def test_container_with_labels_of_its_image_is_no_lab_and_holds_what_docker_gave_it(labels):
+    for name in ("/nice_fermi", "/copy-of-anna-lab"):
+        listed = {**POSING, "Names": [name], "Labels": labels}
+        assert needs_a_look(listed)
+        assert holders([listed], {"c": {"HostConfig": {}}}, DEVICES) == ()
+        assert holders([listed], {"c": EVERYTHING}, DEVICES) == (Holder("c", tuple(ALL), ALL_SLOTS, None, "", 5),)
+
+
+def test_lab_is_known_by_the_one_name_that_its_labels_give():
+    labels = {f"{LABELS}user": "Anna Rossi", f"{LABELS}server": "b_c", f"{LABELS}gpus": "GPU-0a"}
+    name = f"/other-lab-{escape('Anna Rossi')}--{escape('b_c')}"
+    for names, is_hers in (([name], True), ([name[:-1]], False), ([], False)):
+        assert needs_a_look({**POSING, "Names": names, "Labels": labels}) is not is_hers
+
+
 def test_our_own_services_hold_nothing():
-    service = {"Id": "hub", "State": "running", "Labels": {SERVICE: "hub"}}
+    service = {"Id": "hub", "Names": ["/mlinfn-hub"], "State": "running", "Labels": {SERVICE: "hub"}}
     assert not needs_a_look(service)
     assert holders([service], {}, DEVICES) == ()

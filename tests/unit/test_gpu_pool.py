@@ -35,7 +35,9 @@ class MadeUpEngine:
     def add(self, labels: dict, state: str = "running", **host) -> str:
         """The id of a new container."""
         name = f"c{next(self.numbers)}"
-        self.found[name] = {"Id": name, "State": state, "Labels": labels, "Created": 1, "HostConfig": host}
+        names = [f"/site-lab-{labels.get(f'{LABELS}user', '')}"]
+        self.found[name] = {"Id": name, "Names": names, "State": state, "Labels": labels, "Created": 1,
+                            "HostConfig": host}  # fmt: skip
         return name
 
     async def containers(self) -> list[dict]:
