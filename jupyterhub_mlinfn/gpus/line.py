@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from .devices import GPUClass
 from .ledger import ALL_SLOTS, Holder
@@ -22,6 +23,8 @@ class Ticket:
     """When it was taken, in seconds since the epoch."""
     slugs: frozenset[str] = frozenset()
     """The classes for which it stands in line."""
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict, compare=False)
+    """Each group of theirs -> the names of its members."""
 
     def wants(self, classes: Sequence[GPUClass]) -> tuple[GPUClass, ...]:
         """The classes that could serve it, in their order."""
@@ -42,22 +45,33 @@ def free_slots(classes: Iterable[GPUClass], taken: Iterable[Holder]) -> dict[str
     return free
 
 
-def grants(tickets: Sequence[Ticket], classes: Sequence[GPUClass], free: Free) -> dict[int, Lease]:
+class Limited(Protocol):
+    """What limits leave to a ticket; see quotas.py."""
+
+    def left(self, ticket: Ticket, wanted: Sequence[GPUClass]) -> tuple[GPUClass, ...]:
+        """Of the classes that the ticket wants, those of which it may have so many now."""
+
+    def give(self, ticket: Ticket, lease: Lease) -> None:
+        """From now on the ticket's person holds these as well."""
+
+
+def grants(tickets: Sequence[Ticket], classes: Sequence[GPUClass], free: Free, limits: Limited) -> dict[int, Lease]:
     """Who gets what now, by ticket number.
 
     First in, first out for each class: a ticket that cannot be served holds back later ones in every class that it
     wants, so that a request for two cards is not starved by requests for one. One that asks for more devices than a
-    class has at present, because some have disappeared, holds nobody back there.
+    class has at present, because some have disappeared, holds nobody back there, and so does one that is over a limit.
     """
     left, held_back, given = dict(free), set(), {}
     for ticket in tickets:
-        wanted = ticket.wants(classes)
+        wanted = limits.left(ticket, ticket.wants(classes))
         lease = next(filter(None, (_from(each, ticket.request.count, left) for each in wanted
                                    if each.slug not in held_back)), None)  # fmt: skip
         if lease is None:
             held_back |= {each.slug for each in wanted}
             continue
         given[ticket.number] = lease
+        limits.give(ticket, lease)
         for uuid in lease.uuids:
             left[uuid] -= lease.slots
     return given

@@ -42,7 +42,7 @@ def _highest(values: Iterable[int | None], otherwise: int) -> int:
 
 def most(gpu_class: GPUClass | None, limits: Limits) -> int:
     """Most devices that one request may name: of a class, or of any kind for None."""
-    allowed = min(limits.per_server, limits.per_person)
+    allowed = min(limits.per_server, limits.per_person, *limits.totals.values())
     return allowed if gpu_class is None else min(allowed, limits.classes.get(gpu_class.slug, allowed))
 
 
@@ -51,32 +51,30 @@ def open_classes(request: Request, mine: Sequence[Holder], limits: Limits,
     """Of the classes that could serve the request, those of which a member who holds these may have so many more."""
     held = [uuid for holder in mine for uuid in holder.uuids]
     return tuple(each for each in request.wants(classes)
-                 if sum(d.uuid in held for d in each.devices) + request.count <= _most_held(each, limits))  # fmt: skip
+                 if len(held) + request.count <= limits.per_person
+                 and sum(d.uuid in held for d in each.devices) + request.count <= _most_held(each, limits))  # fmt: skip
 
 
 def _most_held(gpu_class: GPUClass, limits: Limits) -> int:
     return min(limits.per_person, limits.classes.get(gpu_class.slug, limits.per_person))
 
 
-def check(request: Request, mine: Sequence[Holder], limits: Limits, classes: Sequence[GPUClass]) -> None:
-    """Nothing if a member who holds these may have this as well. Raises UserError with what is allowed."""
+def check(request: Request, mine: Sequence[Holder], limits: Limits, classes: Sequence[GPUClass],
+          asked: int = 0) -> None:  # fmt: skip
+    """Nothing if a member who holds these, and waits for `asked` more, may have this as well.
+
+    Raises UserError with what is allowed. What others of a group hold is no reason to refuse: for that one waits.
+    """
     held = sum(len(holder.uuids) for holder in mine)
-    if request.count > limits.per_server:
+    if request.count > min([limits.per_server, *limits.totals.values()]):
         raise UserError(f"{request.count} GPUs are more than one lab may have. You may ask for up to "
                         f"{most(None, limits)}.", reason="gpu_limit")  # fmt: skip
-    if held + request.count > limits.per_person:
-        raise UserError(f"You hold {held} GPUs and may hold {limits.per_person} in all. Ask for up to "
-                        f"{max(0, limits.per_person - held)}, or stop another lab of yours.",
+    if held + asked + request.count > limits.per_person:
+        waits = f", wait for {asked} more" if asked else ""
+        raise UserError(f"You hold {held} GPUs{waits} and may hold {limits.per_person} in all. Ask for up to "
+                        f"{max(0, limits.per_person - held - asked)}, or stop another lab of yours.",
                         reason="gpu_limit")  # fmt: skip
     if not open_classes(request, mine, limits, classes):
         allowed = ", ".join(f"{most(each, limits)} of {each.slug}" for each in classes if most(each, limits))
         raise UserError(f"gpus {request} is more than you may have of that kind. You may have: {allowed or 'none'}.",
                         reason="gpu_limit")  # fmt: skip
-
-
-def check_totals(request: Request, held: dict[str, int], limits: Limits) -> None:
-    """Nothing if the groups' totals allow it. `held`: group -> what its members hold now. Raises UserError."""
-    for group, total in limits.totals.items():
-        if held.get(group, 0) + request.count > total:
-            raise UserError(f"Members of {group} may hold {total} GPUs together and hold {held.get(group, 0)} now. "
-                            "Try again when one of them has stopped a lab.", reason="gpu_limit")  # fmt: skip

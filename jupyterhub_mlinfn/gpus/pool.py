@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..errors import UserError
@@ -15,6 +15,7 @@ from . import line, policy
 from .devices import Device, GPUClass, classes_of
 from .ledger import Holder, holders, needs_a_look
 from .line import Ticket
+from .quotas import Quotas
 from .request import NOTHING, Lease, Request, possible
 from .tickets import Tickets
 
@@ -68,6 +69,8 @@ class Wait:
     engine_away: bool = False
     since: float = 0
     """When the place was taken, in seconds since the epoch."""
+    limit: str = ""
+    """A sentence on the limit that is reached, if that is what has to be waited for."""
 
     def sentence(self, show_holders: bool) -> str:
         """How it stands, for who waits."""
@@ -76,7 +79,8 @@ class Wait:
         who = sorted({holder.user or "another program" for holder in self.holders}) if show_holders else ()
         held = f" Held by {', '.join(who)}." if who else ""
         place = "you are next" if self.position == 1 else f"{self.position - 1} before you"
-        return f"Waiting for a GPU ({' or '.join(self.titles) or 'none is there at present'}): {place}.{held}"
+        limit = f" {self.limit}" if self.limit else ""
+        return f"Waiting for a GPU ({' or '.join(self.titles) or 'none is there at present'}): {place}.{held}{limit}"
 
 
 class Pool:
@@ -111,7 +115,7 @@ class Pool:
             return
         ticket = await self._join(who, request)
         try:
-            yield await self._granted(ticket, who, tell)
+            yield await self._granted(ticket, tell)
         finally:
             for book in (self._awake, self._given, self._reserved):
                 book.pop(ticket.number, None)
@@ -162,9 +166,9 @@ class Pool:
         mine, limits = self._mine(view, who), policy.limits_of(who.groups, self.gpus)
         if not request.wants(view.classes):
             raise UserError(f"gpus {request} cannot be had now. {possible(view.classes)}")
-        policy.check(request, mine, limits, view.classes)
+        policy.check(request, mine, limits, view.classes, self._asked(who))
         slugs = frozenset(each.slug for each in policy.open_classes(request, mine, limits, view.classes))
-        ticket = self.tickets.take((who.user, who.server), request, slugs, time.time())
+        ticket = replace(self.tickets.take((who.user, who.server), request, slugs, time.time()), groups=who.groups)
         self._awake[ticket.number] = ticket
         return ticket
 
@@ -172,20 +176,23 @@ class Pool:
         """What they hold with other servers; this one's container, if there still is one, goes before the next."""
         return tuple(each for each in self._all(view) if each.user == who.user and each.server != who.server)
 
+    def _asked(self, who: Claimant) -> int:
+        """How many they wait for with other servers."""
+        return sum(each.request.count for each in self.line if each.user == who.user and each.server != who.server)
+
     def _all(self, view: View) -> tuple[Holder, ...]:
         """Who holds or was promised something; a start whose container is there already counts once."""
         shown = {(holder.user, holder.server, holder.uuids) for holder in view.holders}
         promised = {**view.promised, **self._reserved}.values()
         return (*view.holders, *(each for each in promised if (each.user, each.server, each.uuids) not in shown))
 
-    async def _granted(self, ticket: Ticket, who: Claimant, tell: Callable[[Wait], None]) -> Lease:
+    async def _granted(self, ticket: Ticket, tell: Callable[[Wait], None]) -> Lease:
         """The lease, when it is this ticket's turn."""
         end, kept = time.monotonic() + seconds_of(self.gpus.wait), time.monotonic()
         while ticket.number in self._awake or ticket.number in self._given:
             news = self._news
             if lease := await self._turn(ticket, tell):
                 self.tickets.leave(ticket.user, ticket.server)
-                self._check_totals(ticket, who)
                 return lease
             if time.monotonic() > end:
                 self.tickets.leave(ticket.user, ticket.server)
@@ -206,9 +213,10 @@ class Pool:
                 except EngineAway:
                     tell(Wait(0, (), (), engine_away=True, since=ticket.since))
                     return None
-                self._give(line.grants(self.line, view.classes, self.free(view)))
+                quotas = Quotas(self.gpus, self._all(view))
+                self._give(line.grants(self.line, view.classes, self.free(view), quotas))
                 if ticket.number not in self._given:
-                    tell(self._told(ticket, view))
+                    tell(replace(self._told(ticket, view), limit=quotas.reached.get(ticket.number, "")))
         return self._given.get(ticket.number)
 
     def _give(self, granted: Mapping[int, Lease]) -> None:
@@ -216,13 +224,6 @@ class Pool:
             ticket = self._awake.pop(number)
             self._given[number] = lease
             self._reserved[number] = Holder("", lease.uuids, lease.slots, ticket.user, ticket.server, time.time())
-
-    def _check_totals(self, ticket: Ticket, who: Claimant) -> None:
-        """Raises UserError if with this the members of a group hold more than they may together."""
-        others = [each for each in self._all(self._view) if (each.user, each.server) != (ticket.user, ticket.server)]
-        held = {name: sum(len(each.uuids) for each in others if each.user in members)
-                for name, members in who.groups.items()}  # fmt: skip
-        policy.check_totals(ticket.request, held, policy.limits_of(who.groups, self.gpus))
 
     def _told(self, ticket: Ticket, view: View) -> Wait:
         wanted = ticket.wants(view.classes)

@@ -8,7 +8,7 @@ import pytest
 
 from jupyterhub_mlinfn.errors import OperatorError, UserError
 from jupyterhub_mlinfn.gpus import NOTHING, Device, Holder, Lease, Request, Tickets, classes_of, giving, parse
-from jupyterhub_mlinfn.gpus.policy import Limits, check, check_totals, limits_of, most
+from jupyterhub_mlinfn.gpus.policy import Limits, check, limits_of, most
 from jupyterhub_mlinfn.gpus.tickets import KEPT_S
 from jupyterhub_mlinfn.settings import GPUs
 
@@ -64,11 +64,19 @@ def test_what_is_within_the_limits_is_allowed(words, held, limits):
     check(parse(words, CLASSES), [Holder("c", held, 1, "anna")], limits, CLASSES)
 
 
-def test_totals_of_groups():
-    limits = limits_of(["many", "few"], SITE)
-    check_totals(Request(2), {"many": 4}, limits)
-    with pytest.raises(UserError, match="Members of few may hold 2 GPUs together and hold 1 now"):
-        check_totals(Request(2), {"many": 1, "few": 1}, limits)
+def test_more_than_a_whole_group_may_have_is_never_offered():
+    limits = Limits(4, 4, totals={"few": 2, "many": 6})
+    assert most(None, limits) == 2
+    check(Request(2), (), limits, CLASSES)
+    with pytest.raises(UserError, match=r"3 GPUs are more than one lab may have\. You may ask for up to 2"):
+        check(Request(3), (), limits, CLASSES)
+
+
+def test_what_somebody_waits_for_with_another_server_counts():
+    limits, held = Limits(2, 3), [Holder("c", ("GPU-a0",), 1, "anna")]
+    check(Request(1), held, limits, CLASSES, asked=1)
+    with pytest.raises(UserError, match=r"You hold 1 GPUs, wait for 1 more and may hold 3 in all\. Ask for up to 1"):
+        check(Request(2), held, limits, CLASSES, asked=1)
 
 
 def lease(*devices: Device) -> Lease:

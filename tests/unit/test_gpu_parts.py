@@ -8,6 +8,7 @@ from jupyterhub_mlinfn.errors import OperatorError, UserError
 from jupyterhub_mlinfn.gpus import Device, Holder, Request, check, classes_of, line, parse, slug_of
 from jupyterhub_mlinfn.gpus.devices import title_of
 from jupyterhub_mlinfn.gpus.line import Ticket
+from jupyterhub_mlinfn.gpus.quotas import Quotas
 from jupyterhub_mlinfn.settings import GPUs
 
 GIB = 2**30
@@ -149,7 +150,7 @@ def ticket(number: int, words: str, *slugs: str, classes=CLASSES) -> Ticket:
 
 def granted(*tickets: Ticket, taken=(), classes=CLASSES) -> dict[int, list[str]]:
     """Who gets which devices."""
-    found = line.grants(tickets, classes, line.free_slots(classes, taken))
+    found = line.grants(tickets, classes, line.free_slots(classes, taken), Quotas(GPUs(per_person=9), taken))
     return {number: list(lease.uuids) for number, lease in found.items()}
 
 

@@ -1,4 +1,5 @@
-"""The pool against a made-up Engine: whatever happens, in whatever order, no device is lent twice and none is lost."""
+"""The pool against a made-up Engine: whatever happens, in whatever order, no device is lent twice and none is lost, and
+nobody holds more than they may."""
 
 from __future__ import annotations
 
@@ -18,9 +19,13 @@ CARDS = tuple(Device(f"GPU-a{n}", "NVIDIA A100-SXM4-80GB", 80 * 2**30, n, nodes=
 SMALL = tuple(Device(f"GPU-t{n}", "Tesla T4", 16 * 2**30, n, nodes=(f"/dev/nvidia{n}",)) for n in (2, 3))
 SLICES = tuple(Device(f"MIG-{n}", "NVIDIA A100-SXM4-80GB", 10 * 2**30, 4, "1g.10gb", "GPU-a4") for n in range(2))
 DEVICES = (*CARDS, *SMALL, *SLICES)
-SITE = GPUs(share={"t4": 2}, per_server=2, per_person=2)
+TOTALS = {"few": 2, "many": 4}
+SITE = GPUs(share={"t4": 2}, per_server=2, per_person=3, classes={"a100-1g.10gb": 1},
+            groups={name: {"total": total} for name, total in TOTALS.items()})  # fmt: skip
 SLOTS = {device.uuid: 2 if device in SMALL else 1 for device in DEVICES}
-USERS = [f"user-{n}" for n in range(8)]
+USERS = [f"user-{n}" for n in range(6)]
+GROUPS = {"few": frozenset(USERS[:3]), "many": frozenset(USERS[1:5]), "free": frozenset(USERS)}
+SERVERS = [(user, server) for user in USERS for server in ("", "b")]
 REQUESTS = ["1", "2", "a100-sxm4-80gb:1", "a100-sxm4-80gb:2", "t4:1", "t4:2", "a100-1g.10gb:1"]
 
 
@@ -35,7 +40,8 @@ class MadeUpEngine:
     def add(self, labels: dict, state: str = "running", **host) -> str:
         """The id of a new container."""
         name = f"c{next(self.numbers)}"
-        names = [f"/site-lab-{labels.get(f'{LABELS}user', '')}"]
+        server = labels.get(f"{LABELS}server")
+        names = [f"/site-lab-{labels.get(f'{LABELS}user', '')}" + (f"--{server}" if server else "")]
         self.found[name] = {"Id": name, "Names": names, "State": state, "Labels": labels, "Created": 1,
                             "HostConfig": host}  # fmt: skip
         return name
@@ -66,8 +72,8 @@ class MadeUpEngine:
 class Start:
     """One start: it waits for its lease, then for the test's word, then its container is there or not."""
 
-    def __init__(self, machine: Lending, user: str, words: str):
-        self.machine, self.user, self.lease, self.error = machine, user, None, None
+    def __init__(self, machine: Lending, who: tuple[str, str], words: str):
+        self.machine, self.who, self.lease, self.error = machine, who, None, None
         slug, _, count = words.rpartition(":")
         self.request = Request(int(count), slug)
         self.word = asyncio.Event()
@@ -77,13 +83,14 @@ class Start:
     async def run(self) -> None:
         """As a spawner would."""
         try:
-            async with self.machine.pool.claim(Claimant(self.user), self.request) as lease:
+            groups = {name: members for name, members in GROUPS.items() if self.who[0] in members}
+            async with self.machine.pool.claim(Claimant(*self.who, groups), self.request) as lease:
                 self.machine.granted(self, lease)
                 self.lease = lease
                 await self.word.wait()
                 if not self.fails:
-                    labels = {f"{LABELS}user": self.user, f"{LABELS}gpus": ",".join(lease.uuids)}
-                    self.machine.engine.add({**labels, f"{LABELS}slots": "1"}, "created")
+                    labels = {f"{LABELS}user": self.who[0], f"{LABELS}server": self.who[1], f"{LABELS}slots": "1"}
+                    self.machine.engine.add({**labels, f"{LABELS}gpus": ",".join(lease.uuids)}, "created")
         except UserError as error:
             self.error = error
 
@@ -95,7 +102,7 @@ class Lending(RuleBasedStateMachine):
     def begin(self):
         self.loop = asyncio.new_event_loop()
         self.engine, self.tickets, self.devices = MadeUpEngine(), Tickets(":memory:"), list(DEVICES)
-        self.starts: dict[str, Start] = {}
+        self.starts: dict[tuple[str, str], Start] = {}
         self.wrong: list[str] = []
         self.hub_starts()
 
@@ -113,55 +120,76 @@ class Lending(RuleBasedStateMachine):
         self.pool.changed()
         if self.starts:  # else nobody is there who could go on
             self.loop.run_until_complete(turn())
-        self.starts = {user: start for user, start in self.starts.items() if not start.task.done()}
+        self.starts = {who: start for who, start in self.starts.items() if not start.task.done()}
 
     def granted(self, start: Start, lease):
         """What must hold at the moment of a grant."""
-        mine = next(number for number, each in self.pool._reserved.items() if each.user == start.user)
+        mine = next(number for number, each in self.pool._reserved.items() if (each.user, each.server) == start.who)
         ahead = [ticket for ticket in self.pool.line if ticket.number < mine and lease.gpu_class.slug in ticket.slugs
-                 and ticket.request.count <= len(lease.gpu_class.devices)]  # fmt: skip
-        self.wrong += [f"{start.user} passed {ticket.user}" for ticket in ahead]
+                 and ticket.request.count <= len(lease.gpu_class.devices) and self.may_have(ticket, lease.gpu_class)]
+        self.wrong += [f"{start.who} passed {ticket}" for ticket in ahead]
         self.wrong += [f"{uuid} is a stranger's" for uuid in set(lease.uuids) & self.engine.strangers_on()]
         self.wrong += [f"{device.uuid} is gone" for device in lease.devices if device not in self.devices]
         if len(set(lease.uuids)) != start.request.count:
             self.wrong.append(f"{start.request} got {lease.uuids}")
 
-    def labs_of(self, user: str) -> list[str]:
-        return [name for name, each in self.engine.found.items() if each["Labels"].get(f"{LABELS}user") == user]
+    def may_have(self, ticket, gpu_class) -> bool:
+        """Whether no limit keeps the ticket from devices of the class, nor somebody before it in a group's line."""
+        count, held = ticket.request.count, self.held_by({ticket.user})
+        of_class = sum(uuid in {device.uuid for device in gpu_class.devices} for uuid in held)
+        if len(held) + count > 3 or of_class + count > SITE.classes.get(gpu_class.slug, 3):
+            return False
+        for group in TOTALS.keys() & ticket.groups.keys():
+            before = [each for each in self.pool.line if each.number < ticket.number and group in each.groups]
+            if any(len(self.held_by(GROUPS[group])) + each.request.count > TOTALS[group] for each in (*before, ticket)):
+                return False
+        return True
 
-    @rule(user=st.sampled_from(USERS), words=st.sampled_from(REQUESTS))
-    def ask(self, user, words):
-        if user not in self.starts and not self.labs_of(user):
-            self.starts[user] = Start(self, user, words)
+    def held_by(self, users) -> list[str]:
+        """What labs of these people hold, and what was promised to their starts; a device for each time."""
+        labs = {(each["Labels"][f"{LABELS}user"], each["Labels"][f"{LABELS}server"]): each["Labels"][f"{LABELS}gpus"]
+                for each in self.engine.found.values() if each["Labels"] and each["State"] in HOLDING}  # fmt: skip
+        promised = {(each.user, each.server): ",".join(each.uuids) for each in self.pool._reserved.values()}
+        held = {**promised, **labs}
+        return [uuid for (user, _), uuids in held.items() if user in users for uuid in uuids.split(",")]
+
+    def labs_of(self, who: tuple[str, str]) -> list[str]:
+        return [name for name, each in self.engine.found.items()
+                if (each["Labels"].get(f"{LABELS}user"), each["Labels"].get(f"{LABELS}server")) == who]  # fmt: skip
+
+    @rule(who=st.sampled_from(SERVERS), words=st.sampled_from(REQUESTS))
+    def ask(self, who, words):
+        if who not in self.starts and not self.labs_of(who):
+            self.starts[who] = Start(self, who, words)
         self.settle()
 
-    @rule(user=st.sampled_from(USERS), fails=st.booleans())
-    def word(self, user, fails):
-        if (start := self.starts.get(user)) and start.lease:
+    @rule(who=st.sampled_from(SERVERS), fails=st.booleans())
+    def word(self, who, fails):
+        if (start := self.starts.get(who)) and start.lease:
             start.fails = fails
             start.word.set()
         self.settle()
 
-    @rule(user=st.sampled_from(USERS))
-    def leave(self, user):
-        self.pool.leave(user, "")
+    @rule(who=st.sampled_from(SERVERS))
+    def leave(self, who):
+        self.pool.leave(*who)
         self.settle()
 
-    @rule(user=st.sampled_from(USERS), how=st.sampled_from(["stop", "exited", "paused", "running"]))
-    def lab_changes(self, user, how):
-        self.labs_change(user, how)
+    @rule(who=st.sampled_from(SERVERS), how=st.sampled_from(["stop", "exited", "paused", "running"]))
+    def lab_changes(self, who, how):
+        self.labs_change(who, how)
         self.settle()
 
-    def labs_change(self, user, how):
-        for name in self.labs_of(user):
+    def labs_change(self, who, how):
+        for name in self.labs_of(who):
             if how == "stop":
                 self.engine.found.pop(name)
             elif self.engine.found[name]["State"] != "exited":  # a lab that has ended is never started again
                 self.engine.found[name]["State"] = how
 
-    @rule(user=st.sampled_from(USERS))
-    def cancelled(self, user):
-        if start := self.starts.get(user):
+    @rule(who=st.sampled_from(SERVERS))
+    def cancelled(self, who):
+        if start := self.starts.get(who):
             start.task.cancel()
         self.settle()
 
@@ -204,18 +232,29 @@ class Lending(RuleBasedStateMachine):
         for uuid, slots in SLOTS.items():
             assert self.engine.labs_on(uuid) + sum(uuid in lease.uuids for lease in promised) <= slots, uuid
 
+    @invariant()
+    def nobody_holds_more_than_they_may(self):
+        if not hasattr(self, "engine"):
+            return
+        for user in USERS:
+            held = self.held_by({user})
+            assert len(held) <= SITE.per_person, (user, held)
+            assert sum(uuid.startswith("MIG-") for uuid in held) <= 1, (user, held)
+        for group, total in TOTALS.items():
+            assert len(self.held_by(GROUPS[group])) <= total, group
+
     def teardown(self):
         """When everything has stopped, all is free again, and whoever waited has been served in turn."""
         if not hasattr(self, "engine"):
             return
         self.engine.away, self.devices = False, list(DEVICES)
         self.strangers_go()
-        for _ in range(3 * len(USERS)):
+        for _ in range(3 * len(SERVERS)):
             for start in self.starts.values():
                 start.word.set()
             self.settle()
-            for user in USERS:
-                self.labs_change(user, "stop")
+            for who in SERVERS:
+                self.labs_change(who, "stop")
             if not self.starts:
                 break
         self.pool.changed()
