@@ -17,12 +17,10 @@ from .ledger import Holder, holders, needs_a_look
 from .line import Ticket
 from .quotas import Quotas
 from .request import NOTHING, Lease, Request, possible
-from .tickets import Tickets
+from .tickets import BETWEEN_SIGNS_S, Tickets
 
 BETWEEN_LOOKS_S = 1.0
 """How often who waits looks whether a GPU became free elsewhere; our own stops say so at once."""
-BETWEEN_KEEPS_S = 60.0
-"""How often the book hears that a place is still wanted; places are kept for 15 minutes after that."""
 
 
 class EngineAway(Exception):
@@ -95,6 +93,7 @@ class Pool:
         self._inspected: dict[str, Mapping[str, Any]] = {}
         self._view: View | None = None
         self._changed_at = 0.0
+        self._kept_at = time.monotonic()
         self._news = asyncio.Event()
 
     @property
@@ -188,7 +187,7 @@ class Pool:
 
     async def _granted(self, ticket: Ticket, tell: Callable[[Wait], None]) -> Lease:
         """The lease, when it is this ticket's turn."""
-        end, kept = time.monotonic() + seconds_of(self.gpus.wait), time.monotonic()
+        end = time.monotonic() + seconds_of(self.gpus.wait)
         while ticket.number in self._awake or ticket.number in self._given:
             news = self._news
             if lease := await self._turn(ticket, tell):
@@ -198,11 +197,15 @@ class Pool:
                 self.tickets.leave(ticket.user, ticket.server)
                 raise UserError(f"No GPU became free within {self.gpus.wait}. Nothing was started; ask again, or ask "
                                 "for a lab without a GPU.", reason="gpu_wait")  # fmt: skip
-            if time.monotonic() - kept > BETWEEN_KEEPS_S:
-                kept = time.monotonic()
-                self.tickets.keep(ticket.number, time.time())
+            self._keep()
             await _first(news.wait(), BETWEEN_LOOKS_S)
         raise UserError("You left the line for a GPU.", reason="gpu_left")
+
+    def _keep(self) -> None:
+        """The book hears that all places are still wanted, from whoever comes by first: a look may take its time."""
+        if time.monotonic() - self._kept_at > BETWEEN_SIGNS_S:
+            self._kept_at = time.monotonic()
+            self.tickets.keep(self._awake, time.time())
 
     async def _turn(self, ticket: Ticket, tell: Callable[[Wait], None]) -> Lease | None:
         """The lease if the line and the free devices allow it now. Whoever looks serves all who are next with it."""

@@ -9,7 +9,7 @@ import pytest
 from jupyterhub_mlinfn.errors import OperatorError, UserError
 from jupyterhub_mlinfn.gpus import NOTHING, Device, Holder, Lease, Request, Tickets, classes_of, giving, parse
 from jupyterhub_mlinfn.gpus.policy import Limits, check, limits_of, most
-from jupyterhub_mlinfn.gpus.tickets import KEPT_S
+from jupyterhub_mlinfn.gpus.tickets import BETWEEN_SIGNS_S, KEPT_S
 from jupyterhub_mlinfn.settings import GPUs
 
 A100 = "NVIDIA A100-SXM4-80GB"
@@ -167,10 +167,11 @@ def test_who_asks_for_something_else_goes_to_the_end(tickets, asked):
 
 def test_place_is_kept_for_a_quarter_of_an_hour_after_the_last_sign(tickets):
     mine = number(tickets)
-    assert number(tickets, now=KEPT_S) == mine
-    tickets.keep(mine, KEPT_S + 600)
-    assert number(tickets, now=2 * KEPT_S + 600) == mine
-    assert number(tickets, now=3 * KEPT_S + 601) > mine
+    heard_before_s = 3 * BETWEEN_SIGNS_S  # the last sign of who was there to the end
+    assert number(tickets, now=heard_before_s + KEPT_S) == mine
+    tickets.keep([mine], 2 * KEPT_S)
+    assert number(tickets, now=3 * KEPT_S + heard_before_s) == mine
+    assert number(tickets, now=4 * KEPT_S + 2 * heard_before_s + 1) > mine
 
 
 def test_restart_of_the_hub_costs_nobody_their_place(tmp_path):
