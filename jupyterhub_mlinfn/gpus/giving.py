@@ -30,9 +30,12 @@ def device_requests(lease: Lease, by: str) -> list[DeviceRequest]:
 
 
 def environment(lease: Lease, by: str) -> dict[str, str]:
-    """What a lab knows of its GPUs. `void` keeps the runtime from adding others where NVIDIA's is the default one."""
-    visible = ",".join(lease.uuids) if by == "nvidia" else "void"
-    return {"MLINFN_GPUS": ",".join(lease.uuids), "NVIDIA_VISIBLE_DEVICES": visible}
+    """What a lab knows of its GPUs; simulated ones are none.
+
+    `void` keeps the runtime from adding others where NVIDIA's is the default one.
+    """
+    given = "" if by == "none" else ",".join(lease.uuids)
+    return {"MLINFN_GPUS": given, "NVIDIA_VISIBLE_DEVICES": given if by == "nvidia" else "void"}
 
 
 def labels(lease: Lease, prefix: str) -> dict[str, str]:

@@ -108,11 +108,12 @@ def test_devices_are_given_by_id_and_never_by_count():
 
 @pytest.mark.parametrize(("given", "way", "ids", "visible"), [
     (lease(KNOWN), "cdi", "GPU-a0", "void"), (lease(*CARDS[:2]), "nvidia", "GPU-a0,GPU-a1", "GPU-a0,GPU-a1"),
-    (NOTHING, "none", "", "void"), (lease(KNOWN), "none", "GPU-a0", "void"),
+    (NOTHING, "none", "", "void"), (lease(KNOWN), "none", "", "void"),
 ])  # fmt: skip
 def test_labs_are_told_what_they_have(given, way, ids, visible):
     assert giving.environment(given, way) == {"MLINFN_GPUS": ids, "NVIDIA_VISIBLE_DEVICES": visible}
-    assert giving.labels(given, "x.") == ({"x.gpus": ids, "x.slots": "1"} if ids else {})
+    held = ",".join(given.uuids)
+    assert giving.labels(given, "x.") == ({"x.gpus": held, "x.slots": "1"} if held else {})
 
 
 @pytest.mark.parametrize(("given", "seen", "said"), [
