@@ -212,11 +212,12 @@ class EngineSpawner(DockerSpawner):
             self.log.error("The lab of %s is stopped. %s Lent were: %s.", self.user.name, wrong, lent)
             await asyncio.get_running_loop().run_in_executor(self.stopping, self._stop_and_remove, container_id, 0)
 
-    async def _devices_in(self, container_id: str) -> list[str]:
-        """Paths in the container's /dev."""
-        made = await self.docker("exec_create", container_id, ["ls", "-1", "/dev"])
+    async def _devices_in(self, container_id: str, folder: str = "/dev") -> list[str]:
+        """Paths in the container's /dev, and in the folder with the rights to slices of GPUs, if it is there."""
+        made = await self.docker("exec_create", container_id, ["ls", "-1", folder])
         said = await self.docker("exec_start", made["Id"])
         ended = await self.docker("exec_inspect", made["Id"])
         if ended["ExitCode"] != 0:
             raise APIError(f"ls ended with exit code {ended['ExitCode']}")
-        return [f"/dev/{name}" for name in said.decode(errors="replace").split()]
+        found = [f"{folder}/{name}" for name in said.decode(errors="replace").split()]
+        return found + (await self._devices_in(container_id, giving.RIGHTS) if giving.RIGHTS in found else [])

@@ -9,7 +9,10 @@ from docker.types import DeviceRequest
 
 from .request import Lease
 
-_NODE = re.compile(r"/dev/nvidia\d+")
+RIGHTS = "/dev/nvidia-caps"
+_CARD = re.compile(r"/dev/nvidia\d+")
+_CARD_OR_RIGHT = re.compile(rf"/dev/nvidia\d+|{RIGHTS}/nvidia-cap\d+")
+"""All slices of a card have its node; which of them can be used is decided by the nodes of rights."""
 CAPABILITIES = [["gpu", "compute", "utility"]]
 
 
@@ -46,14 +49,18 @@ def labels(lease: Lease, prefix: str) -> dict[str, str]:
 
 
 def difference(lease: Lease, seen: Iterable[str]) -> str:
-    """A sentence about cards that a container sees and was not lent, or the reverse; empty if it is right.
+    """A sentence about cards and slices that a container sees and was not lent, or the reverse; empty if it is right.
 
-    `seen` are the names in its /dev. Nothing is known of a device whose nodes are not known.
+    `seen` are the paths in its /dev. Nothing is known of a device whose nodes are not known, and of slices alone
+    nothing where the driver does not say which rights are theirs.
     """
     if any(not device.nodes for device in lease.devices):
         return ""
-    wanted = {node for device in lease.devices for node in device.nodes if _NODE.fullmatch(node)}
-    found = {node for node in seen if _NODE.fullmatch(node)}
+    slices = [device for device in lease.devices if device.profile]
+    has_rights = all(any(node.startswith(RIGHTS) for node in device.nodes) for device in slices)
+    compared = _CARD_OR_RIGHT if has_rights else _CARD
+    wanted = {node for device in lease.devices for node in device.nodes if compared.fullmatch(node)}
+    found = {node for node in seen if compared.fullmatch(node)}
     more, less = sorted(found - wanted), sorted(wanted - found)
     said = [f"sees {', '.join(more)}, which it was not lent"] if more else []
     said += [f"does not see {', '.join(less)}, which it was lent"] if less else []

@@ -87,6 +87,10 @@ def lease(*devices: Device) -> Lease:
 KNOWN = Device("GPU-a0", A100, 0, 0, cdi="nvidia.com/gpu=0", nodes=("/dev/nvidia0", "/dev/dri/renderD128"))
 
 
+RIGHTS = "/dev/nvidia-caps/nvidia-cap"
+CUT = Device("MIG-1", A100, 0, 3, "1g.10gb", nodes=("/dev/nvidia3", f"{RIGHTS}30", f"{RIGHTS}31"))
+
+
 @pytest.mark.parametrize(("given", "driver", "way"), [
     (lease(KNOWN), "auto", "cdi"), (lease(KNOWN, CARDS[1]), "auto", "nvidia"), (lease(CARDS[0]), "auto", "nvidia"),
     (lease(KNOWN), "nvidia", "nvidia"), (lease(KNOWN), "cdi", "cdi"), (NOTHING, "auto", "none"),
@@ -123,6 +127,14 @@ def test_labs_are_told_what_they_have(given, way, ids, visible):
     (lease(KNOWN), ["/dev/nvidia10"], "It sees /dev/nvidia10, which it was not lent and does not see /dev/nvidia0, "),
     (NOTHING, [], ""), (NOTHING, ["/dev/nvidia0"], "It sees /dev/nvidia0, which it was not lent."),
     (lease(SLICES[0]), ["/dev/nvidia3"], ""), (lease(SMALL[0]), ["/dev/nvidia9"], ""),
+    (lease(SLICES[0]), ["/dev/nvidia3", "/dev/nvidia-caps", f"{RIGHTS}7"], ""),  # nobody said which are its own
+    (lease(CUT), ["/dev/nvidia3", "/dev/nvidia-caps", f"{RIGHTS}30", f"{RIGHTS}31"], ""),
+    (lease(CUT), ["/dev/nvidia3", f"{RIGHTS}30", f"{RIGHTS}31", f"{RIGHTS}40"],
+     f"It sees {RIGHTS}40, which it was not lent."),
+    (lease(CUT), ["/dev/nvidia3", f"{RIGHTS}30", f"{RIGHTS}40"],
+     f"It sees {RIGHTS}40, which it was not lent and does not see {RIGHTS}31, which it was lent."),
+    (lease(KNOWN), ["/dev/nvidia0", f"{RIGHTS}40"], f"It sees {RIGHTS}40, which it was not lent."),
+    (NOTHING, ["/dev/nvidia-caps", f"{RIGHTS}40"], f"It sees {RIGHTS}40, which it was not lent."),
 ])  # fmt: skip
 def test_what_a_container_sees_is_compared_with_what_it_was_lent(given, seen, said):
     found = giving.difference(given, seen)
