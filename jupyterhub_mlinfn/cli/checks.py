@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ..discovery import WORDS
 from ..errors import OperatorError
-from ..gpus import Found, check
+from ..gpus import Found, check, unknown
 from ..images import OURS
 from ..settings import Settings
 from .output import counted
@@ -215,7 +215,11 @@ def gpu_findings(found: Found, settings: Settings) -> list[Finding]:
     except OperatorError as error:
         contradictions = str(error).splitlines()
     mend = "mend it in mlinfn.yaml, then: mlinfn up"
-    return [*(Finding("red", "GPUs", each, mend) for each in contradictions), *map(_gpu_note, found.notes)]
+    nothing = "No GPU is lent, at the latest from the hub's next start"
+    return [*(Finding("red", "GPUs", f"{nothing}: {each}", mend) for each in contradictions),
+            *map(_gpu_note, found.notes),
+            *(Finding("amber", "GPUs", each, f"nvidia-smi, or {mend}")
+              for each in unknown(found.devices, settings.gpus))]
 
 
 def _gpu_note(note: str) -> Finding:

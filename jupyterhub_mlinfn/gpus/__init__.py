@@ -7,7 +7,7 @@ line's memory), pool (the one way to get one), giving (how it reaches the contai
 told and may pick), lending (all of it together, for this process), glance (how it stands now, for who asks).
 """
 
-from .devices import Device, GPUClass, check, classes_of, slug_of
+from .devices import Device, GPUClass, check, classes_of, slug_of, unknown
 from .inventory import EVERY_S, Found, Inventory, find
 from .ledger import SERVICE, Holder
 from .lending import Lending
@@ -20,5 +20,5 @@ from .tickets import Tickets
 __all__ = [
     "EVERY_S", "NOTHING", "SERVICE", "Claimant", "Device", "EngineAway", "Found", "GPUClass", "Holder", "Inventory",
     "Lease", "Lending", "Limits", "Pool", "Request", "Shown", "Tickets", "View", "Wait", "check", "classes_of", "find",
-    "limits_of", "most", "parse", "picks", "slug_of",
+    "limits_of", "most", "parse", "picks", "slug_of", "unknown",
 ]  # fmt: skip

@@ -94,16 +94,30 @@ def check(devices: Iterable[Device], gpus: GPUs) -> None:
     if not devices:
         return
     there = {device.uuid for device in devices} | {device.parent for device in devices} - {""}
-    kinds = {slug_of(device.model, device.profile): device.profile for device in devices}
+    kinds = _kinds(devices)
     wrong = [f"gpus.reserve: there is no device {uuid}; there is {_list(there)}."
              for uuid in gpus.reserve if uuid not in there]  # fmt: skip
-    for key, named in (("share", gpus.share), ("names", gpus.names), ("classes", gpus.classes)):
-        strange = [slug for slug in named if slug not in kinds]
-        wrong += [f"gpus.{key}: there is no class {slug}; there is {_list(kinds)}." for slug in strange]
     wrong += [f"gpus.share: {slug} are MIG slices, which are lent one by one; make smaller slices instead."
               for slug in gpus.share if kinds.get(slug)]  # fmt: skip
     if wrong:
         raise OperatorError("\n".join(wrong))
+
+
+def unknown(devices: Iterable[Device], gpus: GPUs) -> tuple[str, ...]:
+    """A sentence for each class that the settings name and that is not there: mistyped, or its cards are broken.
+
+    That is no reason to lend nothing: a card that dies takes its class along.
+    """
+    kinds = _kinds(devices)
+    groups = [(f"groups.{name}.classes", limits.classes) for name, limits in gpus.groups.items()]
+    named = [("share", gpus.share), ("names", gpus.names), ("classes", gpus.classes), *groups]
+    return tuple(f"gpus.{key}: there is no class {slug} at present; there is {_list(kinds)}."
+                 for key, slugs in named for slug in slugs if kinds and slug not in kinds)  # fmt: skip
+
+
+def _kinds(devices: Iterable[Device]) -> dict[str, str]:
+    """Slug of each class -> its MIG profile, empty for whole cards."""
+    return {slug_of(device.model, device.profile): device.profile for device in devices}
 
 
 def _list(names: Iterable[str]) -> str:

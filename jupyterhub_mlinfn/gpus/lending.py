@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -13,11 +14,14 @@ import requests
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
+from ..errors import OperatorError
 from ..settings import GPUs
-from .devices import GPUClass, classes_of
+from .devices import Device, GPUClass, check, classes_of, unknown
 from .inventory import EVERY_S, Inventory
 from .pool import EngineAway, Pool
 from .tickets import Tickets
+
+log = logging.getLogger("jupyterhub.mlinfn.gpus")
 
 
 class DockerEngine:
@@ -54,14 +58,22 @@ class Lending:
         self.gpus = gpus
         self.inventory = Inventory(gpus, client.info().get("CDISpecDirs") or ())  # none where CDI is off
         book = Path(root) / "hub" / "gpus.sqlite" if root else ":memory:"
-        self.pool = Pool(DockerEngine(client, executor), lambda: self.inventory.devices, Tickets(book), gpus)
+        self.pool = Pool(DockerEngine(client, executor), lambda: self.devices, Tickets(book), gpus)
+        self.trouble = ""
+        """What the settings say that cannot be on this machine. Nothing is lent then: it may be what is reserved."""
+        self._seen: dict[str, Device] = {}
         self._looked_at = 0.0
         self._looking: asyncio.Task | None = None
 
     @property
+    def devices(self) -> tuple[Device, ...]:
+        """Those that can be lent now."""
+        return () if self.trouble else self.inventory.devices
+
+    @property
     def classes(self) -> tuple[GPUClass, ...]:
         """What this machine lends, as it was found last."""
-        return classes_of(self.inventory.devices, self.gpus)
+        return classes_of(self.devices, self.gpus)
 
     @property
     def is_simulated(self) -> bool:
@@ -78,6 +90,21 @@ class Lending:
     async def _look(self) -> None:
         try:
             if await self.inventory.refresh():
+                self._check()
                 self.pool.changed()
         finally:
             self._looked_at, self._looking = time.monotonic(), None
+
+    def _check(self) -> None:
+        """Whether the settings fit what was found. A device that was there once is no typing error, though it broke."""
+        found = self.inventory.devices
+        self._seen |= {device.uuid: device for device in found}
+        before, self.trouble = self.trouble, ""
+        try:
+            check(self._seen.values(), self.gpus)
+        except OperatorError as error:
+            self.trouble = str(error)
+        if self.trouble and self.trouble != before:
+            log.error("No GPU is lent until mlinfn.yaml is mended. %s", self.trouble)
+        for each in unknown(found, self.gpus):
+            log.warning("%s", each)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.wait import until
 from traitlets.config import Config
 
 from jupyterhub_mlinfn import hub
@@ -10,15 +11,18 @@ from jupyterhub_mlinfn.errors import OperatorError
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize(
-    ("gpus", "named"),
-    [({"reserve": ["GPU-nobody"]}, "there is no device GPU-nobody"), ({"share": {"t4": 4}}, "there is no class t4")],
-)
-def test_a_hub_whose_settings_do_not_fit_the_machine_does_not_start(mini_site, gpus, named):
+def test_a_hub_whose_settings_do_not_fit_the_machine_does_not_start(mini_site):
     with pytest.raises(AssertionError) as failed:
-        mini_site(gpus={"source": "simulated", **gpus})
+        mini_site(gpus={"source": "simulated", "reserve": ["GPU-nobody"]})
     assert "The hub does not start" in str(failed.value)
-    assert named in str(failed.value)
+    assert "there is no device GPU-nobody" in str(failed.value)
+
+
+@pytest.mark.docker
+def test_a_class_whose_cards_have_died_keeps_no_hub_down(mini_site):
+    site = mini_site(gpus={"source": "simulated", "share": {"t4": 4}, "names": {"t4": "Small"}, "classes": {"t4": 1}})
+    until(lambda: "gpus.share: there is no class t4 at present" in site.hub.text(), 30, "the hub to say so")
+    assert [each["slug"] for each in site.api.request("GET", "/mlinfn/gpus").json()["classes"]] == ["simulated-gpu"]
 
 
 @pytest.mark.parametrize("key", ["device_requests", "devices", "privileged"])

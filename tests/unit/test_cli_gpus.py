@@ -80,7 +80,12 @@ def test_notes_of_the_inventory_are_findings_with_what_mends_them(note, level, r
 def test_settings_that_contradict_the_machine_come_before_notes():
     found = checked(replace(FOUND, notes=("The GPUs are made up: labs get none.",)), GPUs(reserve=("GPU-x",)))
     assert found.level == "red"
-    assert "there is no device GPU-x" in found.reason
+    assert found.reason.startswith("No GPU is lent, at the latest from the hub's next start: gpus.reserve: ")
+
+
+def test_class_that_is_not_there_is_no_more_than_a_hint():
+    found = checked(FOUND, GPUs(share={"h100": 2}))
+    assert (found.level, found.reason[:34]) == ("amber", "gpus.share: there is no class h100")
 
 
 def test_gpus_that_are_well_are_green_and_none_is_no_finding():
