@@ -44,14 +44,16 @@ class Accounts(Collector):
         """From now on the metrics of this registry have the GPUs."""
         registry.register(self)
 
-    async def run(self) -> None:
+    async def run(self, every_s: float = EVERY_S) -> None:
         """Adds up every ten seconds, for ever."""
         while True:
             try:
                 await self.add_up()
             except EngineAway as error:
                 log.warning("Docker does not say who holds the GPUs, so nobody is charged for them: %s", error)
-            await asyncio.sleep(EVERY_S)
+            except Exception:  # the outermost loop: a database that is locked for a moment must not end it
+                log.exception("GPU time could not be added up, so nobody is charged for it")
+            await asyncio.sleep(every_s)
 
     async def add_up(self) -> None:
         """Everybody is charged for the time since the last look. Raises EngineAway, and then it is for free."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
+from sqlalchemy.exc import OperationalError
 
 from jupyterhub_mlinfn import metrics
 from jupyterhub_mlinfn.gpu_accounts import Accounts, held
@@ -69,6 +71,30 @@ async def test_time_is_added_up_while_docker_answers(lending):
     lending.engine.away = False
     await accounts.add_up()
     assert REGISTRY.get_sample_value("mlinfn_gpu_seconds_total", labels) == pytest.approx(100, abs=5)
+
+
+async def test_database_error_or_an_absent_docker_ends_nothing(lending, caplog):
+    asked = []
+
+    def group_of(user: str) -> str:
+        asked.append(user)
+        if len(asked) == 2:
+            raise OperationalError("SELECT", {}, sqlite3.OperationalError("database is locked"))
+        lending.engine.away = len(asked) == 3
+        lending.pool.changed()
+        return "of-the-loop"
+
+    accounts = Accounts(lambda: lending, group_of)
+    loop = asyncio.ensure_future(accounts.run(every_s=0.01))
+    while "Docker does not say" not in caplog.text:
+        await asyncio.sleep(0.01)
+    lending.engine.away = False
+    while len(asked) < 5:
+        await asyncio.sleep(0.01)
+    loop.cancel()
+    assert "database is locked" in caplog.text
+    labels = {"user": "anna-of-accounts", "group": "of-the-loop", "class": A100}
+    assert REGISTRY.get_sample_value("mlinfn_gpu_seconds_total", labels) > 0
 
 
 async def test_gauges_tell_devices_slots_lent_and_waiting(lending):
