@@ -6,14 +6,14 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 from docker.types import DeviceRequest
-from support.gpu_engine import UUIDS, GPUEngine
+from support.gpu_engine import UUIDS, GPUEngine, slices
 from support.mini_lab import offer
 from support.places import test_name as new_name
 from support.site import Site, closing_site
@@ -24,15 +24,26 @@ PEOPLE = [f"person-{number:02}" for number in range(20)]
 HOLDING = ("created", "running", "paused", "restarting")
 
 
+@pytest.fixture
+def site_on(request, mini_image: str, tmp_path: Path, proxy_command) -> Iterator[Callable[..., Site]]:
+    """Call it with an engine and a driver for a running instance whose labs are there."""
+    with ExitStack() as stack:
+
+        def make(engine: GPUEngine, driver: str, *images: dict) -> Site:
+            site = Site(tmp_path, new_name(), proxy_command, stack.enter_context(closing(engine.client())))
+            site.environment["DOCKER_HOST"] = engine.socket
+            stack.enter_context(closing_site(site, request))
+            offered = offer(mini_image)
+            offered["images"] += images
+            return site.start(**offered, gpus={"source": "cdi", "driver": driver})
+
+        yield make
+
+
 @pytest.fixture(params=["cdi", "nvidia"])
-def gpu_site(request, gpu_engine: GPUEngine, mini_image: str, tmp_path: Path, proxy_command) -> Iterator[Site]:
+def gpu_site(request, gpu_engine: GPUEngine, site_on) -> Site:
     """A running instance whose labs are on the engine with four GPUs, given by CDI or by NVIDIA's runtime."""
-    with closing(gpu_engine.client()) as client:
-        site = Site(tmp_path, new_name(), proxy_command, client)
-        site.environment["DOCKER_HOST"] = gpu_engine.socket
-        with closing_site(site, request):
-            site.start(**offer(mini_image), gpus={"source": "cdi", "driver": request.param})
-            yield site
+    return site_on(gpu_engine, request.param)
 
 
 def gpus_of(site: Site) -> dict[str, list[str]]:
@@ -85,6 +96,11 @@ def watched(site: Site) -> Iterator[None]:
     assert doubles == []
 
 
+def nodes_in(container) -> list[str]:
+    """The device nodes of GPUs that a running container sees."""
+    return container.exec_run(["sh", "-c", "ls /dev | grep -E '^nvidia[0-9]+$'"]).output.decode().split()
+
+
 def assert_sees_its_own(site: Site, name: str) -> None:
     """The lab sees the device node of what it was lent, and no other."""
     lab = site.lab_of(name)
@@ -102,7 +118,7 @@ def test_four_of_twenty_run_and_the_rest_follow_in_order(gpu_site):
     with watched(gpu_site):
         ask_all(gpu_site, PEOPLE)
         until(lambda: len(running(gpu_site)) == 4, 90, "four labs")
-        until(lambda: len(line(gpu_site)) == 16, 10, "sixteen to wait")
+        until(lambda: len(line(gpu_site)) == 16, 30, "sixteen to wait")
         first = running(gpu_site)
         assert sorted(uuid for uuids in gpus_of(gpu_site).values() for uuid in uuids) == sorted(UUIDS)
         for name in first:
@@ -113,20 +129,23 @@ def test_four_of_twenty_run_and_the_rest_follow_in_order(gpu_site):
         for turn, following in enumerate(waiting):
             if turn in (3, 7, 11):
                 kill_the_hub(gpu_site, waiting[turn:])
+            began = time.time()
             gpu_site.api.stop(sorted(running(gpu_site))[0])
-            took_s.append(next_after(gpu_site, following))
+            until(lambda: following in running(gpu_site), 60, f"{following}'s lab")  # noqa: B023
+            took_s.append(between_s(gpu_site, began, following))
             assert line(gpu_site) == waiting[turn + 1:]
-    # Each within 2 s; once or twice the machine may have been busy with another test's end, or a hub's beginning.
-    assert sorted(took_s)[-3] < 2, took_s
+    print(f"From a container's end to the next: {max(took_s):.2f} s at most, {sorted(took_s)[8]:.2f} s in the middle.")
+    assert max(took_s) < 2, took_s
 
 
-def next_after(site: Site, name: str) -> float:
-    """Seconds until they had the device that had just become free; then their lab is ready."""
-    began = time.monotonic()
-    until(lambda: name in gpus_of(site), 15, f"{name} to be next")
-    took_s = time.monotonic() - began
-    until(lambda: name in running(site), 60, f"{name}'s lab")
-    return took_s
+def between_s(site: Site, since: float, name: str) -> float:
+    """Seconds from the removal of a container to the creation of this person's, as the engine's own events have it."""
+    wanted = {"type": "container", "event": ["create", "destroy"]}
+    events = list(site.engine.events(since=since, until=time.time(), filters=wanted, decode=True))
+    [made] = [each["timeNano"] for each in events if each["Action"] == "create"
+              and each["Actor"]["Attributes"].get("it.infn.mlinfn.user") == name]  # fmt: skip
+    [gone] = [each["timeNano"] for each in events if each["Action"] == "destroy" and each["timeNano"] < made]
+    return (made - gone) / 1e9
 
 
 def kill_the_hub(site: Site, waiting: list[str]) -> None:
@@ -159,9 +178,9 @@ def test_strangers_hold_what_docker_gave_them(gpu_site, mini_image):
     gpu_site.api.start("anna", gpus="1")
     assert gpus_of(gpu_site) == {"anna": [UUIDS[3]]}
     gpu_site.api.ask("bob", gpus="1")
-    until(lambda: line(gpu_site) == ["bob"], 10, "bob to wait")
+    until(lambda: line(gpu_site) == ["bob"], 30, "bob to wait")
     stranger.remove(force=True)
-    until(lambda: "bob" in gpus_of(gpu_site), 10, "bob's turn")
+    until(lambda: "bob" in gpus_of(gpu_site), 30, "bob's turn")
 
 
 def test_a_lab_that_sees_more_than_it_was_lent_is_stopped(gpu_site, gpu_engine):
@@ -183,4 +202,52 @@ def test_stop_leaves_the_line(gpu_site):
     gpu_site.api.stop(leaving)
     assert line(gpu_site) == [staying]
     gpu_site.api.stop(sorted(running(gpu_site))[0])
-    until(lambda: staying in gpus_of(gpu_site), 5, "the other one's turn")
+    until(lambda: staying in gpus_of(gpu_site), 15, "the other one's turn")
+
+
+SLICES = {f"MIG-{number}0000000-0000-5000-8000-000000000000": number for number in (1, 2, 3)}
+
+
+def test_a_slice_that_comes_with_the_right_to_another_is_stopped(gpu_engine, site_on):
+    with gpu_engine.specifying(slices(SLICES)):
+        site = site_on(gpu_engine, "cdi")
+        for name in ("anna", "bob"):
+            site.add_user(name)
+        site.api.start("anna", gpus="gpu-slice:1")
+    rights = site.lab_of("anna").exec_run(["ls", "/dev/nvidia-caps"]).output.decode().split()
+    assert rights == [f"nvidia-cap{SLICES[gpus_of(site)['anna'][0]]}"]
+    with gpu_engine.specifying(slices(SLICES, 3)):
+        site.api.ask("bob", gpus="gpu-slice:1")
+        until(lambda: "sees /dev/nvidia-caps/nvidia-cap3, which it was not lent" in site.hub.text(), 60, "a look")
+    until(lambda: site.lab_of("bob") is None, 20, "the lab to be stopped")
+    assert site.lab_of("anna").status == "running"
+
+
+def made_for_cuda(engine: GPUEngine, image: str) -> str:
+    """An image that wants all GPUs, as those of NVIDIA do, and says that it holds them, as one made of a lab does."""
+    says = ["ENV NVIDIA_VISIBLE_DEVICES=all", f"LABEL it.infn.mlinfn.gpus={','.join(UUIDS)} it.infn.mlinfn.slots=1",
+            "LABEL it.infn.mlinfn.user=eva it.infn.mlinfn.instance=mlinfn"]  # fmt: skip
+    with closing(engine.client()) as client:
+        made = client.containers.create(image)
+        made.commit("mlinfn-test/cuda", "1", changes=says)
+        made.remove()
+    return "mlinfn-test/cuda:1"
+
+
+@pytest.mark.parametrize("driver", ["cdi", "nvidia"])
+def test_an_image_for_cuda_gets_no_gpu_of_its_own_accord(nvidia_engine, site_on, mini_image, driver):
+    image = made_for_cuda(nvidia_engine, mini_image)
+    site = site_on(nvidia_engine, driver, {"slug": "cuda", "title": "CUDA", "image": image})
+    for name in ("anna", "bob"):
+        site.add_user(name)
+    site.api.start("anna", profile="cuda")
+    assert nodes_in(site.lab_of("anna")) == []
+    assert state(site)["free"] == 4
+    site.api.start("bob", profile="cuda", gpus="1")
+    assert_sees_its_own(site, "bob")
+    assert state(site)["free"] == 3
+    stranger = site.engine.containers.run(image, ["sleep", "600"], entrypoint="", detach=True, network_mode="none",
+                                          name=f"{site.instance}-stranger")  # fmt: skip
+    assert len(nodes_in(stranger)) == 4, "without us it has them all"
+    until(lambda: state(site)["free"] == 0, 30, "that to be seen")
+    stranger.remove(force=True)

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,13 +42,27 @@ END
     nsenter --target "$pid" --mount -- mknod -m 666 "$rootfs/dev/nvidia$number" c 1 3
 done
 """
+# What NVIDIA's runtime is: runc, with that hook in every container.
+RUNTIME = """#!{python}
+import json, os, sys
+if "create" in sys.argv:
+    path = sys.argv[sys.argv.index("--bundle") + 1] + "/config.json"
+    with open(path) as file:
+        config = json.load(file)
+    hooks = config.setdefault("hooks", {{}}).setdefault("prestart", [])
+    if not any("nvidia" in hook["path"] for hook in hooks):
+        hooks.append({{"path": "{hook}", "args": ["nvidia-container-runtime-hook", "prestart"]}})
+        with open(path, "w") as file:
+            json.dump(config, file)
+os.execvp("runc", ["runc", *sys.argv[1:]])
+"""
 
 
 class GPUEngine(Program):
     """The engine. Images have to be given to it; networks of its containers are the machine's."""
 
-    def __init__(self, folder: Path):
-        self.place = folder
+    def __init__(self, folder: Path, runtime: str = "runc"):
+        self.place, self.runtime = folder, runtime
         self.socket = f"unix://{folder}/docker.sock"
         self.specifications = folder / "cdi"
         self.bridge = f"{test_name()}-gpu"
@@ -58,13 +72,18 @@ class GPUEngine(Program):
                 "--iptables=false", "--ip6tables=false"]  # fmt: skip
         path = f"{folder}/bin:{os.environ['PATH']}:/usr/sbin:/sbin"
         CACHE.mkdir(exist_ok=True)  # its log stays when its folder goes
-        super().__init__(argv, CACHE / "gpu-engine.log", {"PATH": path})
+        super().__init__(argv, CACHE / f"gpu-engine-{runtime}.log", {"PATH": path})
 
     def _lay_out(self) -> None:
         for name in ("cdi", "bin"):
             (self.place / name).mkdir()
-        features = {"features": {"cdi": True}, "cdi-spec-dirs": [str(self.specifications)]}
-        (self.place / "daemon.json").write_text(json.dumps(features))
+        runtime = self.place / "bin/nvidia-container-runtime"
+        hook = self.place / "bin/nvidia-container-runtime-hook"
+        runtime.write_text(RUNTIME.format(python=shutil.which("python3"), hook=hook))
+        runtime.chmod(0o755)
+        settings = {"features": {"cdi": True}, "cdi-spec-dirs": [str(self.specifications)],
+                    "runtimes": {"nvidia": {"path": str(runtime)}}, "default-runtime": self.runtime}  # fmt: skip
+        (self.place / "daemon.json").write_text(json.dumps(settings))
         self._give()
 
     def _give(self, *too_many: int) -> None:
@@ -80,6 +99,15 @@ class GPUEngine(Program):
     def giving_too_much(self, number: int) -> Iterator[None]:
         """Inside the block every container with a GPU gets this card as well."""
         self._give(number)
+        try:
+            yield
+        finally:
+            self._give()
+
+    @contextmanager
+    def specifying(self, content: dict) -> Iterator[None]:
+        """Inside the block this is the specification of its devices."""
+        (self.specifications / "nvidia.json").write_text(json.dumps(content))
         try:
             yield
         finally:
@@ -143,10 +171,37 @@ def specification(uuids: tuple[str, ...], *too_many: int) -> dict:
     return {"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": devices, "containerEdits": common}
 
 
+def slices(uuids: Mapping[str, int], *too_many: int) -> dict:
+    """A CDI specification of MIG slices of one card; each has a right of its own, the node of this number."""
+    card = {"path": "/dev/nvidia0", "hostPath": "/dev/null"}
+    devices = [{"name": uuid, "containerEdits": {"deviceNodes": [card, _right(number)]}}
+               for uuid, number in uuids.items()]  # fmt: skip
+    common = {"env": ["NVIDIA_VISIBLE_DEVICES=void"], "deviceNodes": [_right(number) for number in too_many]}
+    return {"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": devices, "containerEdits": common}
+
+
+def _right(number: int) -> dict[str, str]:
+    return {"path": f"/dev/nvidia-caps/nvidia-cap{number}", "hostPath": "/dev/null"}
+
+
 @pytest.fixture(scope="module")
 def gpu_engine(mini_image: str) -> Iterator[GPUEngine]:
     """A running engine with four GPUs and the image of the mini lab."""
-    engine = GPUEngine(Path(tempfile.mkdtemp(prefix="gpus-", dir="/tmp")))  # short: its sockets have long names
+    with _running(mini_image) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def nvidia_engine(mini_image: str) -> Iterator[GPUEngine]:
+    """The same where NVIDIA's runtime is the default one."""
+    with _running(mini_image, "nvidia") as engine:
+        yield engine
+
+
+@contextmanager
+def _running(mini_image: str, *runtime: str) -> Iterator[GPUEngine]:
+    # Short: its sockets have long names.
+    engine = GPUEngine(Path(tempfile.mkdtemp(prefix="gpus-", dir="/tmp")), *runtime)
     try:
         engine.start()
         engine.load(mini_image)
