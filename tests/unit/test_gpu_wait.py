@@ -14,6 +14,7 @@ from jupyterhub_mlinfn.gpus import Claimant, Device, EngineAway, Pool, Request, 
 from jupyterhub_mlinfn.gpus.ledger import LABELS
 from jupyterhub_mlinfn.gpus.tickets import BETWEEN_SIGNS_S
 from jupyterhub_mlinfn.settings import GPUs
+from jupyterhub_mlinfn.spawner import MARGIN_S, MLINFNSpawner
 
 CARDS = tuple(Device(f"GPU-a{n}", "NVIDIA A100-SXM4-80GB", 80 * 2**30, n) for n in range(4))
 MEMBERS = {"few": frozenset({"anna", "bert"})}
@@ -144,3 +145,9 @@ async def test_book_hears_of_everybody_who_waits_while_one_of_them_looks(tmp_pat
         bench.pool._kept_at -= BETWEEN_SIGNS_S
         await bench.until(lambda: all(bench.numbers().values()))
         assert bench.numbers().keys() == {"carla", "dora"}
+
+
+def test_a_start_has_the_time_for_its_image_its_place_in_line_and_its_answer():
+    limits = {"starting": {"pull_limit": "5m", "ready_limit": "30s"}, "gpus": {"wait": "3m"}}
+    assert MLINFNSpawner(**limits).start_timeout == 300 + 180 + 30 + MARGIN_S
+    assert MLINFNSpawner(**{**limits, "gpus": {"wait": "1d"}}).start_timeout == 300 + 86400 + 30 + MARGIN_S
