@@ -14,7 +14,7 @@ from .policy import limits_of
 from .pool import EngineAway, Pool, View
 
 OLDEST_S = 0.5
-"""The form asks every 1.5 s, so what it shows is at most 2 s old."""
+"""The form counts on it: see templates/mlinfn/gpus.js."""
 _looks: WeakKeyDictionary[Pool, asyncio.Task[View]] = WeakKeyDictionary()
 
 
