@@ -42,7 +42,7 @@ def is_lab(container: Mapping[str, Any]) -> bool:
     """
     labels = container.get("Labels") or {}
     user, server = labels.get(f"{LABELS}user"), labels.get(f"{LABELS}server")
-    return bool(user) and _is_named(container, f"-{escape(user)}" + (f"--{escape(server)}" if server else ""))
+    return bool(user) and _is_named(container, f"-{escape(user)}" + (f".{escape(server)}" if server else ""))
 
 
 def _is_service(container: Mapping[str, Any]) -> bool:

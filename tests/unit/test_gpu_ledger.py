@@ -115,7 +115,7 @@ def test_ordinary_containers_hold_nothing():
 def lab(state: str = "running", **labels: str) -> dict:
     """A lab in the Engine's list."""
     ours = {f"{LABELS}{key}": value for key, value in labels.items()}
-    name = f"/mlinfn-lab-{labels['user']}" + (f"--{labels['server']}" if labels.get("server") else "")
+    name = f"/mlinfn-lab-{labels['user']}" + (f".{labels['server']}" if labels.get("server") else "")
     return {"Id": "lab", "Names": [name], "State": state, "Created": 5, "Labels": ours}
 
 
@@ -163,7 +163,7 @@ def test_container_with_labels_of_its_image_is_no_lab_and_holds_what_docker_gave
 
 def test_lab_is_known_by_the_one_name_that_its_labels_give():
     labels = {f"{LABELS}user": "Anna Rossi", f"{LABELS}server": "b_c", f"{LABELS}gpus": "GPU-0a"}
-    name = f"/other-lab-{escape('Anna Rossi')}--{escape('b_c')}"
+    name = f"/other-lab-{escape('Anna Rossi')}.{escape('b_c')}"
     for names, is_hers in (([name], True), ([name[:-1]], False), ([], False)):
         assert needs_a_look({**POSING, "Names": names, "Labels": labels}) is not is_hers
 

@@ -41,7 +41,7 @@ class MadeUpEngine:
         """The id of a new container."""
         name = f"c{next(self.numbers)}"
         server = labels.get(f"{LABELS}server")
-        names = [f"/site-lab-{labels.get(f'{LABELS}user', '')}" + (f"--{server}" if server else "")]
+        names = [f"/site-lab-{labels.get(f'{LABELS}user', '')}" + (f".{server}" if server else "")]
         self.found[name] = {"Id": name, "Names": names, "State": state, "Labels": labels, "Created": 1,
                             "HostConfig": host}  # fmt: skip
         return name

@@ -40,7 +40,7 @@ class MadeUpEngine:
 
 def _lab(user: str, server: str, uuids: str) -> dict:
     labels = {f"{LABELS}user": user, f"{LABELS}server": server, f"{LABELS}gpus": uuids, f"{LABELS}slots": "1"}
-    name = f"/site-lab-{user}" + (f"--{server}" if server else "")
+    name = f"/site-lab-{user}" + (f".{server}" if server else "")
     return {"Id": name, "Names": [name], "State": "running", "Labels": labels, "Created": 1}
 
 
