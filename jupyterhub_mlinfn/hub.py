@@ -35,6 +35,7 @@ from .engine import EngineSpawner
 from .errors import OperatorError
 from .settings import Settings, seconds_of
 
+log = logging.getLogger("jupyterhub.mlinfn")
 CULLER_SCOPES = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
 
 
@@ -167,7 +168,10 @@ def watch(settings: Settings) -> None:
 async def _keep_gpus_known() -> None:
     """Devices that come and go are noticed also while nobody asks for one."""
     while True:
-        await EngineSpawner.shared_lending().known()
+        try:
+            await EngineSpawner.shared_lending().known()
+        except Exception:  # the outermost loop: what a driver says once must not end it
+            log.exception("Nobody could look which GPUs there are")
         await asyncio.sleep(gpus.EVERY_S)
 
 

@@ -12,6 +12,7 @@ from docker import APIClient
 from docker.errors import APIError
 
 from .container import LABELS
+from .gpus import is_lab
 
 EVERY_S = 60
 Claims = Callable[[], frozenset[str]]
@@ -32,7 +33,8 @@ async def reconcile(client: APIClient, instance: str, claims: Claims) -> tuple[s
     """
     label = f"{LABELS}instance={instance}"
     containers = await asyncio.to_thread(client.containers, all=True, filters={"label": label})
-    lost = unclaimed(containers, claims())
+    # An image made of a lab has its labels; what somebody runs from it is theirs.
+    lost = unclaimed([each for each in containers if is_lab(each)], claims())
     for container_id in lost:
         log.warning("Removing a lab that nobody claims: %s", container_id[:12])
         await asyncio.to_thread(_remove, client, container_id)

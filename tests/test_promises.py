@@ -40,7 +40,7 @@ SIDE_BY_SIDE = {
 }  # fmt: skip
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.
-MAY_CATCH_ALL = {f"jupyterhub_mlinfn/{name}.py" for name in ("sessions", "reconcile", "gpu_accounts")}
+MAY_CATCH_ALL = {f"jupyterhub_mlinfn/{name}.py" for name in ("sessions", "reconcile", "gpu_accounts", "hub")}
 
 
 def tracked(*patterns: str) -> list[Path]:

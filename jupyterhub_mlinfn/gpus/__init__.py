@@ -9,7 +9,7 @@ told and may pick), lending (all of it together, for this process), glance (how 
 
 from .devices import Device, GPUClass, check, classes_of, slug_of, unknown
 from .inventory import EVERY_S, Found, Inventory, find
-from .ledger import SERVICE, Holder
+from .ledger import SERVICE, Holder, is_lab
 from .lending import Lending
 from .offer import Shown, picks
 from .policy import Limits, limits_of, most
@@ -20,5 +20,5 @@ from .tickets import Tickets
 __all__ = [
     "EVERY_S", "NOTHING", "SERVICE", "Claimant", "Device", "EngineAway", "Found", "GPUClass", "Holder", "Inventory",
     "Lease", "Lending", "Limits", "Pool", "Request", "Shown", "Tickets", "View", "Wait", "check", "classes_of", "find",
-    "limits_of", "most", "parse", "picks", "slug_of", "unknown",
+    "is_lab", "limits_of", "most", "parse", "picks", "slug_of", "unknown",
 ]  # fmt: skip

@@ -74,10 +74,12 @@ def test_only_unclaimed_containers_of_this_instance_are_removed(mini_site, engin
                                   detach=True)  # fmt: skip
     stranger = engine.containers.run(mini_image, ["sleep", "600"], name=f"{site.instance}-x-lab-ghost", labels=others,
                                      detach=True)  # fmt: skip
+    copied = engine.containers.run(mini_image, ["sleep", "600"], name=f"{site.instance}-of-an-image-made-of-a-lab",
+                                   labels=mine, detach=True)  # fmt: skip
     bystander = engine.containers.run(mini_image, ["sleep", "600"], name=f"{site.instance}-bystander", detach=True)
     until(lambda: ghost.id not in {c.id for c in site.labs()}, 120, "the unclaimed container to go", every_s=0.5)
     left = {c.id for c in site.labs()}
-    assert {stranger.id, bystander.id, site.lab_of("anna").id} <= left
+    assert {stranger.id, copied.id, bystander.id, site.lab_of("anna").id} <= left
     assert site.api.server("anna")["ready"] is True
 
 
