@@ -103,7 +103,7 @@ def plan(lab: Lab, choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str,
         create |= {"user": f"{lab.person.uid}:{lab.person.uid}", "working_dir": lab.person.home}
     host = host_config(choice, mounts, base, limits)
     host |= rights(lab.has_root, base.get("host", {}).get("security_opt", ()))
-    host |= {"group_add": [str(group.gid) for group in lab.person.groups],
+    host |= {"group_add": [*host["group_add"], *(str(group.gid) for group in lab.person.groups)],
              "device_requests": giving.device_requests(lab.gpus, lab.gpus_by)}  # fmt: skip
     return ContainerPlan(create, host, frozenset(mount.source for mount in mounts if mount.optional))
 
@@ -129,6 +129,7 @@ def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, An
         "shm_size": bytes_of(limits.shm),
         **base.get("host", {}),
         "mounts": [mount.as_docker() for mount in mounts] + list(base.get("host", {}).get("mounts", ())),
+        "group_add": [*base.get("host", {}).get("group_add", ()), *image_groups(choice.image)],
         "pids_limit": limits.processes,
         "log_config": {"Type": "json-file", "Config": {"max-size": limits.log_size.lower(), "max-file": "2"}},
         "network_mode": base["network"],
@@ -142,6 +143,14 @@ def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, An
     if choice.cpus is not None:
         config |= {"cpu_period": 100_000, "cpu_quota": int(choice.cpus * 100_000)}
     return config
+
+
+def image_groups(image: str) -> tuple[str, ...]:
+    """Groups that a member needs in an image for what lies outside the home.
+
+    The Jupyter docker-stacks, and what is built on them, keep /opt/conda and the like for the group `users`, 100.
+    """
+    return () if image.startswith("mlinfn/") else ("100",)
 
 
 ROOT_NEEDS = ("SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "FOWNER")

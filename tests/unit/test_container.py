@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jupyterhub_mlinfn.container import Lab, explain_exit, plan, refused_keys, with_person, without_missing
@@ -40,6 +42,13 @@ def test_a_site_cannot_loosen_a_lab_by_accident():
     assert refused_keys({"devices": ["/dev/kvm"], "shm_size": 5}) == ("devices",)
     assert refused_keys({"runtime": "x", "security_opt": ["seccomp=unconfined"]}) == (
         "runtime", "security_opt: unconfined")  # fmt: skip
+
+
+def test_only_an_image_of_others_gets_the_group_that_docker_stacks_write_with():
+    theirs = replace(CHOICE, image="quay.io/jupyter/scipy-notebook:latest")
+    base = {**BASE, "host": {"group_add": ["300"]}}
+    assert planned().host["group_add"] == []
+    assert plan(Lab("site", ANNA), theirs, (), base, Limits()).host["group_add"] == ["300", "100"]
 
 
 def test_labels_are_those_of_the_contract():
@@ -95,7 +104,7 @@ def test_a_lab_has_the_groups_of_its_member():
     anna = Person("anna", "anna", 70000, (Group("cms", "cms", 90000),))
     planned = plan(Lab("site", anna), CHOICE, (), BASE, Limits())
     assert planned.create["user"] == "70000:70000"
-    assert planned.host["group_add"] == ["90000"]
+    assert planned.host["group_add"] == ["90000"]  # and 100 as well where the image is not ours
 
 
 def test_sizes_of_shm_and_tmp_are_settings():
