@@ -52,7 +52,11 @@ case " $needs " in *" engine "*)
   make_engine ;;
 esac
 case " $needs " in *" browser "*) need chromium=chromium ;; esac
-case " $needs " in *" images "*) say "building images"; images/build --log .cache/images.log ;; esac
+case " $needs " in *" images "*)
+  say "building images"
+  images/build --log .cache/images.log
+  images/build --log .cache/images.log --torch=none lab-ml ;;  # without PyTorch: nobody's tests fetch gigabytes
+esac
 say "ready for the tests after $((SECONDS - began)) s (${needs:-nothing but Python})"
 
 # What needs no engine runs on all cores; engines, browsers and stacks would get into each other's way.

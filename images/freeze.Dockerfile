@@ -1,4 +1,4 @@
-# Resolves one image's requirements.in with the Python that will run them; images/freeze takes the answer out.
+# Resolves one file of requirements with the Python that will run them; images/freeze takes the answer out.
 ARG BASE=mlinfn/base:0.1.0
 FROM ${BASE} AS resolve
 
@@ -11,12 +11,13 @@ RUN --mount=type=secret,id=apt-sources,target=/etc/apt/sources.list.d/debian.sou
 
 WORKDIR /src
 COPY . .
-ARG NAME
+ARG FILE
+ARG CONSTRAINTS
 ARG STAMP
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     echo "resolved at ${STAMP}" \
     && python3 -m pip install -q --no-cache-dir --break-system-packages --dry-run --ignore-installed --no-build-isolation \
-        --report /report.json -r "images/${NAME}/requirements.in"
+        --report /report.json -r "${FILE}" ${CONSTRAINTS:+-c "${CONSTRAINTS}"}
 
 FROM scratch
 COPY --from=resolve /report.json /

@@ -180,7 +180,7 @@ def test_versions_agree():
     changelog = (CHECKOUT / "CHANGELOG.md").read_text()
     assert re.search(r"^## \[?(\d[^\]\s]*)", changelog, re.MULTILINE).group(1) == version
     for path in tracked("images/*/Dockerfile"):
-        for pinned in re.findall(r"^ARG BASE=mlinfn/base:(\S+)$", path.read_text(), re.MULTILINE):
+        for pinned in re.findall(r"^ARG BASE=mlinfn/[a-z-]+:(\S+)$", path.read_text(), re.MULTILINE):
             assert pinned == version, path
 
 
