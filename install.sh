@@ -42,12 +42,14 @@ main() {
     step "folders and secrets" ensure_ground
     step "images" ensure_images
     if [ "$UNTIL" = images ]; then
+        build_more
         say "Not started, as you asked. Start it with: mlinfn up"
         return
     fi
     step "services" start_services
     step "people" ensure_people
     goodbye
+    build_more
 }
 
 # --- options ---------------------------------------------------------------------------------------------------------
@@ -160,6 +162,25 @@ ensure_ground() {
 ensure_images() {
     python3 -B "$CHECKOUT/images/build" --log "$LOG" 2>&1 | say_lines \
         || refuse "Not all images could be built; more is in $LOG." "Mend what is said above,"
+}
+
+# What mlinfn.yaml offers besides, such as lab-ml: nobody's first login waits for gigabytes, or for a registry.
+build_more() {
+    local more
+    more=$(offered_besides)
+    [ -n "$more" ] || return 0
+    say ""
+    say "Building what mlinfn.yaml offers besides: $more"
+    mlinfn images build 2>&1 | say_lines \
+        || say "      Not all of them could be had here; the lines above say why. Later: mlinfn images build"
+}
+
+# Our images that members are offered and that the step "images" does not build.
+offered_besides() {
+    mlinfn images list --json | python3 -c '
+import json, sys
+images = [each["image"] for each in json.load(sys.stdin) if each["ours"]]
+print(", ".join(image for image in images if not image.startswith("mlinfn/lab:")))'
 }
 
 # --- 7 and 8: services and people -------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -147,21 +147,31 @@ class Images:
             return True
 
     def _pull(self, pull: _Pull, loop: asyncio.AbstractEventLoop, ends: float, limit_s: float) -> None:
-        layers = Layers()
         loop.call_soon_threadsafe(pull.advance, Progress())
-        repository, tag = split(pull.image)
-        try:
-            with _PullingClient(**self._client_arguments) as client:
-                for message in client.pull(repository, tag=tag, stream=True, decode=True):
-                    if "error" in message:
-                        raise refusal(pull.image, str(message["error"]))
-                    if time.monotonic() > ends:
-                        raise UserError(_too_slow(pull.image, limit_s), reason="image")
-                    loop.call_soon_threadsafe(pull.advance, layers.add(message))
-        except APIError as error:
-            raise refusal(pull.image, error.explanation or str(error)) from error
-        except requests.RequestException as error:
-            raise UserError(_too_slow(pull.image, STALLED_S), reason="image") from error
+        for progress in pulling(pull.image, limit_s, ends, **self._client_arguments):
+            loop.call_soon_threadsafe(pull.advance, progress)
+
+
+def pulling(image: str, limit_s: float, ends: float | None = None, **client_arguments: Any) -> Iterator[Progress]:
+    """Progress of fetching the image from its registry, also if one of that name is here; at the end, it is.
+
+    `ends`, of the monotonic clock, is when the limit has passed, if that did not begin now.
+    Leaving the iteration ends the pull. Raises UserError (reason "image") as `Images.fetch` does.
+    """
+    ends, layers = ends or time.monotonic() + limit_s, Layers()
+    repository, tag = split(image)
+    try:
+        with _PullingClient(**client_arguments) as client:
+            for message in client.pull(repository, tag=tag, stream=True, decode=True):
+                if "error" in message:
+                    raise refusal(image, str(message["error"]))
+                if time.monotonic() > ends:
+                    raise UserError(_too_slow(image, limit_s), reason="image")
+                yield layers.add(message)
+    except APIError as error:
+        raise refusal(image, error.explanation or str(error)) from error
+    except requests.RequestException as error:
+        raise UserError(_too_slow(image, STALLED_S), reason="image") from error
 
 
 def split(image: str) -> tuple[str, str]:
@@ -203,4 +213,4 @@ def _too_slow(image: str, limit_s: float) -> str:
     )
 
 
-__all__ = ["Images", "Layers", "Progress", "refusal", "split", "with_tag"]
+__all__ = ["Images", "Layers", "Progress", "pulling", "refusal", "split", "with_tag"]

@@ -172,9 +172,16 @@ def lab_images(facts: Facts) -> Finding:
         return Finding("amber", "Members' images", f"Not on this machine, so nobody can start them: {', '.join(ours)}.",
                        "sudo ./install.sh")
     if missing:
-        return Finding("amber", "Members' images", f"Not on this machine yet: {', '.join(missing)}. Whoever picks one "
-                       "first waits for it.", f"docker pull {missing[0]}")
+        return Finding("amber", "Members' images", f"Not on this machine yet: {', '.join(missing)}. Ours have to be "
+                       "built here; whoever picks another one first waits for it.", _images_remedy(missing))
     return Finding("green", "Members' images", f"{len(facts.lab_images)} are on this machine.")
+
+
+def _images_remedy(missing: Sequence[str]) -> str:
+    """The verbs that bring them."""
+    ours = any(name.startswith("mlinfn/") for name in missing)
+    others = any(not name.startswith("mlinfn/") for name in missing)
+    return "; ".join(["sudo mlinfn images build"] * ours + ["sudo mlinfn images pull"] * others)
 
 
 def live_restore(facts: Facts) -> Finding:

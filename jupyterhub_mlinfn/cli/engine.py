@@ -78,6 +78,16 @@ def image_names() -> frozenset[str]:
     return frozenset(docker("images", "--format", "{{.Repository}}:{{.Tag}}").split())
 
 
+def image(reference: str) -> dict[str, Any] | None:
+    """`docker image inspect` of it; None if it is not on this machine."""
+    try:
+        return json.loads(docker("image", "inspect", reference))[0]
+    except OperatorError as error:
+        if "No such image" in str(error):
+            return None
+        raise
+
+
 def last_lines(container: str, count: int = 15) -> str:
     """The end of a container's log, both streams."""
     done = subprocess.run(["docker", "logs", "--tail", str(count), container], text=True, timeout=ANSWER_S,

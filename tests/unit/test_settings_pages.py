@@ -6,6 +6,7 @@ from ruamel.yaml import YAML
 from support import access
 from support.places import CHECKOUT
 
+from jupyterhub_mlinfn.cli.images import MORE
 from jupyterhub_mlinfn.cli.reference import settings_page
 from jupyterhub_mlinfn.settings import Settings, load
 
@@ -21,7 +22,7 @@ def with_defaults_shown():
 
 
 def long_example():
-    """The commented image, without the remarks beside its keys."""
+    """The commented images, without the remarks beside their keys; the last one is long."""
     lines = [line[5:] for line in EXAMPLE.read_text().splitlines() if line.startswith("#     ")]
     return YAML(typ="safe").load("\n".join(re.sub(r"(?<=\S) {3,}[a-z].*", "", line) for line in lines))
 
@@ -44,9 +45,14 @@ def test_every_key_is_in_the_example():
 
 
 def test_the_long_image_is_right_and_has_every_key():
-    (image,) = long_example()
+    *_, image = long_example()
     read = Settings.model_validate({"images": [image]}).images[0]
     assert set(image) | {"description"} == set(type(read).model_fields)
+
+
+def test_the_example_has_the_lines_that_keepers_are_told_to_add():
+    *others, _ = long_example()
+    assert others == [YAML(typ="safe").load(line) for line in MORE.values()]
 
 
 def test_the_reference_page_is_up_to_date():
