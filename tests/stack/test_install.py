@@ -53,7 +53,19 @@ def test_bare_debian_reaches_a_first_login_and_the_second_run_keeps_the_lab(bare
             assert demo.passwords_in(second.output) == {}, "passwords are printed once"
             assert kernel.run("print(kept)") == "42\n"
         assert api.server("demo-member")["ready"]
+        what_cannot_be_had_is_named(machine)
+        assert api.server("demo-member")["ready"]
         nothing_is_shared_by_default(machine, set(people.values()))
+
+
+def what_cannot_be_had_is_named(machine: Machine) -> None:
+    """An offered image that only a registry can give is one line of a run that ends well."""
+    entry = "  - {slug: lab-conda, title: Conda, image: mlinfn/lab-conda}"
+    machine.run(f"sed -i '/slug: lab,/a \\{entry}' /opt/mlinfn/config/mlinfn.yaml")
+    third = machine.try_run(INSTALL, 300)
+    assert third.status == 0, third.output[-6000:]
+    assert re.search(r"lab-conda: not to be had: no registry gives \S+$", third.output, re.MULTILINE), third.output
+    assert "Ready after" in third.output
 
 
 def nothing_is_shared_by_default(machine: Machine, passwords: set[str]) -> None:

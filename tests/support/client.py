@@ -107,9 +107,9 @@ class Lab:
         headers = {"Host": self.host, **options.pop("headers", {})}
         return self.session.request(method, url, headers=headers, timeout=30, allow_redirects=False, **options)
 
-    def kernel(self) -> Kernel:
-        """A new Python kernel in the lab."""
-        answer = self.request("POST", "api/kernels", json={"name": "python3"})
+    def kernel(self, name: str = "python3") -> Kernel:
+        """A new kernel in the lab."""
+        answer = self.request("POST", "api/kernels", json={"name": name})
         assert answer.status_code == 201, answer.text
         return Kernel(self, answer.json()["id"])
 
