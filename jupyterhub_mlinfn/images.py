@@ -115,7 +115,7 @@ class Images:
             return
         if image.startswith(OURS):  # whoever has that name at some registry is somebody else
             raise UserError(f"The image {image} is made on this machine, and is not there. Tell the keeper: "
-                            "sudo ./install.sh makes it.", reason="image")  # fmt: skip
+                            "sudo mlinfn images build", reason="image")  # fmt: skip
         pull = self._joined(image, limit_s)
         while not pull.task.done():
             yield pull.progress

@@ -170,10 +170,10 @@ def lab_images(facts: Facts) -> Finding:
     missing = [name for name in facts.lab_images if name not in facts.images]
     if ours := [name for name in missing if name.startswith(OURS)]:
         return Finding("amber", "Members' images", f"Not on this machine, so nobody can start them: {', '.join(ours)}.",
-                       "sudo ./install.sh")
+                       _images_remedy(missing))
     if missing:
-        return Finding("amber", "Members' images", f"Not on this machine yet: {', '.join(missing)}. Ours have to be "
-                       "built here; whoever picks another one first waits for it.", _images_remedy(missing))
+        return Finding("amber", "Members' images", f"Not on this machine yet: {', '.join(missing)}. Whoever picks one "
+                       "first waits for it.", _images_remedy(missing))
     return Finding("green", "Members' images", f"{len(facts.lab_images)} are on this machine.")
 
 
