@@ -24,5 +24,6 @@ pytest_plugins = [
     "support.gpus",
     "support.identity_service",
     "support.institute",
+    "support.logins",
     "support.oidc_client",
 ]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 
 import pytest
-from support.hostile_issuer import FORGED, PEOPLE, SECRET, Issuer
-from support.logins import Account, authenticator, log_in
+from support.hostile_issuer import FORGED, PEOPLE, SECRET
+from support.logins import Account, account, authenticator, is_due, is_over, log_in
 
 from jupyterhub_mlinfn.discovery import Denied, Outage
 from jupyterhub_mlinfn.errors import UserError
@@ -23,42 +22,6 @@ TROUBLE = {
     "2 MB": ((200, b'{"a": "' + b"a" * 2_000_000 + b'"}'), "unreachable"), "silence": (None, "unreachable"),
     "invalid_grant with status 500": ((500, b'{"error": "invalid_grant"}'), "server_error"),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Issuer]:
-    """The lying provider, one for the module."""
-    with Issuer() as made:
-        yield made
-
-
-@pytest.fixture
-def issuer(provider: Issuer) -> Issuer:
-    """The provider, truthful again."""
-    provider.reset()
-    return provider
-
-
-@pytest.fixture
-def ours(issuer, tmp_path):
-    """An authenticator that lets members of cms in; in the event loop of its test."""
-    return authenticator(issuer, tmp_path, allowed_groups={"cms"})
-
-
-async def account(ours, issuer) -> Account:
-    """Anna, logged in just now."""
-    return Account(await log_in(ours, issuer))
-
-
-def is_due(anna: Account, age_s: float = 3300) -> None:
-    """Time has passed: her access token, good for an hour, is to be renewed."""
-    response = {**anna.state["token_response"], "obtained": time.time() - age_s}
-    anna.state = {**states.dated({**anna.state, "token_response": response}), "turn": anna.state["turn"]}
-
-
-def is_over(anna: Account) -> None:
-    """More time has passed: her access token has ended."""
-    is_due(anna, 4000)
 
 
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)

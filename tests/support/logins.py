@@ -7,14 +7,18 @@ import base64
 import hashlib
 import json
 import secrets
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import pytest
 import requests
 from traitlets.config import Config
 
 from jupyterhub_mlinfn.iam import IAMAuthenticator
+from jupyterhub_mlinfn.iam import state as states
 from jupyterhub_mlinfn.iam.id_tokens import nonce
 from support.hostile_issuer import CLIENT, SECRET, Issuer
 
@@ -84,3 +88,39 @@ class Account:
         """Keeps it."""
         await asyncio.sleep(0)
         self.state = state
+
+
+async def account(ours: IAMAuthenticator, issuer: Issuer) -> Account:
+    """Who the provider names, logged in just now."""
+    return Account(await log_in(ours, issuer))
+
+
+def is_due(person: Account, age_s: float = 3300) -> None:
+    """Time has passed: their access token, good for an hour, is to be renewed."""
+    response = {**person.state["token_response"], "obtained": time.time() - age_s}
+    person.state = {**states.dated({**person.state, "token_response": response}), "turn": person.state["turn"]}
+
+
+def is_over(person: Account) -> None:
+    """More time has passed: their access token has ended."""
+    is_due(person, 4000)
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Issuer]:
+    """The lying provider, one for the module."""
+    with Issuer() as made:
+        yield made
+
+
+@pytest.fixture
+def issuer(provider: Issuer) -> Issuer:
+    """The provider, truthful again."""
+    provider.reset()
+    return provider
+
+
+@pytest.fixture
+def ours(issuer: Issuer, tmp_path: Path) -> IAMAuthenticator:
+    """An authenticator that lets members of cms in; in the event loop of its test."""
+    return authenticator(issuer, tmp_path, allowed_groups={"cms"})
