@@ -102,18 +102,27 @@ def _number(book: sqlite3.Connection, table: str, name: str, numbers: range) -> 
 
 
 class Subjects:
-    """Which person at an identity service has which user name. Names there can change hands; homes here must not."""
+    """Which person at an identity service has which user name. Names there can change hands; homes here must not.
+
+    A name that the keeper took from its person stays in the book as nobody's: a book that was lost says less than that.
+    """
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
 
-    def recognise(self, name: str, issuer: str, subject: str) -> None:
-        """Nothing if this person had the name first, or nobody had. Raises UserError if somebody else had it."""
+    def claim(self, name: str, issuer: str, subject: str) -> None:
+        """Nothing if this person had the name first, or has it from now on. Raises UserError if it is another's."""
         with _book(self.path) as book:
             book.execute("BEGIN IMMEDIATE")
+            book.execute("DELETE FROM subjects WHERE name = ? AND subject = ''", (name,))
             book.execute("INSERT OR IGNORE INTO subjects VALUES (?, ?, ?)", (name, issuer, subject))
+        self.check(name, issuer, subject)
+
+    def check(self, name: str, issuer: str, subject: str) -> None:
+        """Nothing if the name is not another's, nor was taken from this person by the keeper. Raises UserError."""
+        with _book(self.path) as book:
             row = book.execute("SELECT issuer, subject FROM subjects WHERE name = ?", (name,)).fetchone()
-        if row != (issuer, subject):
+        if row not in (None, (issuer, subject)):
             raise UserError(f"The user name {name} belongs to another person on this service, whose files it opens. "
                             "If that was you under an earlier account, the keeper can hand the name over.",
                             reason="subject")  # fmt: skip
@@ -121,7 +130,8 @@ class Subjects:
     def forget(self, name: str) -> bool:
         """True if the name was somebody's; whoever logs in with it next has it."""
         with _book(self.path) as book:
-            return book.execute("DELETE FROM subjects WHERE name = ?", (name,)).rowcount > 0
+            changed = "UPDATE subjects SET issuer = '', subject = '' WHERE name = ? AND subject != ''"
+            return book.execute(changed, (name,)).rowcount > 0
 
 
 @contextmanager

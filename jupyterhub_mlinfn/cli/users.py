@@ -121,9 +121,10 @@ def change(
 @app.command()
 def relink(context: typer.Context, name: Name, json: Json = False) -> None:
     """Give a user name, with its files, to whoever logs in with it next. For people of an identity service."""
+    from .. import passwords
     from ..identity import Subjects
 
-    site, name = context.obj, name.lower()
+    site, name = context.obj, passwords.check_name(name)
     if site.settings.login == "local":
         raise UserError("With `login: local` a name belongs to whoever knows its password. "
                         f"A new password: mlinfn users password {name}")
@@ -132,7 +133,8 @@ def relink(context: typer.Context, name: Name, json: Json = False) -> None:
     if json:
         as_json({"relinked": name})
     else:
-        lines(f"Whoever logs in as {name} next is {name} from then on, with all files that are here under this name.")
+        lines(f"Whoever logs in as {name} next is {name} from then on, with all files that are here under this name.",
+              "The account of before is logged out at its next look-up, and its labs stop.")  # fmt: skip
 
 
 def _people(site: Site) -> Path:

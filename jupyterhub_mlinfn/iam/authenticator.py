@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -257,11 +258,14 @@ class IAMAuthenticator(Refreshing, GenericOAuthenticator):
 
     async def run_post_auth_hook(self, handler, auth_model: dict) -> dict:
         """The model of somebody who is allowed, and is who had the name first. Raises UserError."""
-        await self.recognise(auth_model)
+        await self.ask_book(Subjects.claim, auth_model)
         return await super().run_post_auth_hook(handler, auth_model)
 
-    async def recognise(self, model: dict) -> None:
-        """Nothing if this person had the name first, or nobody had. Raises UserError or OperatorError."""
+    async def ask_book(self, question: Callable[..., None], model: dict) -> None:
+        """Nothing if the book of names has nothing against this person; `question` is a method of Subjects.
+
+        Raises UserError or OperatorError.
+        """
         if self.identity_book:
             book, subject = Subjects(self.identity_book), claims.subject(model["auth_state"][self.user_auth_state_key])
-            await asyncio.to_thread(book.recognise, model["name"], discovery.bare(self.issuer), subject)
+            await asyncio.to_thread(question, book, model["name"], discovery.bare(self.issuer), subject)

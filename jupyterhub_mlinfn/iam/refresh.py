@@ -11,6 +11,7 @@ from jupyterhub.utils import maybe_future
 
 from ..discovery import Denied, Outage, TokenRefused
 from ..errors import OperatorError, UserError
+from ..identity import Subjects
 from . import state as states
 from .state import State
 
@@ -122,7 +123,7 @@ class Refreshing:
             self.log.warning("%s is out: not allowed any more.", name)
             return False
         try:
-            await self.recognise(model)
+            await self.ask_book(Subjects.check, model)
         except UserError as error:
             raise Denied(error.reason) from None
         await self._keep(user, model["auth_state"])

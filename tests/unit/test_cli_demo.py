@@ -154,12 +154,21 @@ def test_people_of_an_identity_service_are_not_added_here(site, lines, words):
 def test_a_name_is_handed_over_by_the_keeper(prepared):
     site = prepared("login: demo\n")
     book = Subjects(site.settings.root / "hub/identity.sqlite")
-    book.recognise("anna", "https://iam.example.org", "1")
-    assert mlinfn(site, "users", "relink", "Anna").returncode == 0
-    book.recognise("anna", "https://iam.example.org", "2")
+    book.claim("anna", "https://iam.example.org", "1")
+    done = mlinfn(site, "users", "relink", " Anna ")
+    assert done.returncode == 0, done.stderr
+    assert "labs stop" in done.stdout
+    book.claim("anna", "https://iam.example.org", "2")
     done = mlinfn(site, "users", "relink", "boris")
     assert done.returncode == 2
     assert "the name is free" in done.stderr
+
+
+def test_name_with_an_accent_is_found_however_it_is_typed(prepared):
+    site = prepared("login: demo\n")
+    Subjects(site.settings.root / "hub/identity.sqlite").claim("jos\u00e9", "https://iam.example.org", "1")
+    assert mlinfn(site, "users", "relink", "JOSE\u0301").returncode == 0
+    assert "control characters" in mlinfn(site, "users", "relink", "a\u202eb").stderr
 
 
 def test_names_of_local_people_are_not_relinked(site):

@@ -108,26 +108,36 @@ def subjects(tmp_path):
 
 
 def test_name_is_who_had_it_first_for_ever(subjects):
-    subjects.recognise("anna", ISSUER, "one")
-    subjects.recognise("anna", ISSUER, "one")
+    subjects.claim("anna", ISSUER, "one")
+    subjects.claim("anna", ISSUER, "one")
     for other in ((ISSUER, "two"), ("https://iam.example.com", "one")):
         with pytest.raises(UserError, match="belongs to another person") as refused:
-            subjects.recognise("anna", *other)
+            subjects.claim("anna", *other)
         assert refused.value.reason == "subject"
-    Subjects(subjects.path).recognise("anna", ISSUER, "one")
+    Subjects(subjects.path).claim("anna", ISSUER, "one")
 
 
 def test_name_that_was_forgotten_is_the_next_ones(subjects):
-    subjects.recognise("anna", ISSUER, "one")
+    subjects.claim("anna", ISSUER, "one")
     assert subjects.forget("anna") is True
     assert subjects.forget("anna") is False
-    subjects.recognise("anna", ISSUER, "two")
+    with pytest.raises(UserError, match="belongs to another person"):
+        subjects.check("anna", ISSUER, "one")
+    subjects.claim("anna", ISSUER, "two")
+    subjects.check("anna", ISSUER, "two")
+
+
+def test_looking_up_a_name_gives_it_to_nobody(subjects):
+    subjects.check("anna", ISSUER, "one")
+    subjects.claim("anna", ISSUER, "two")
+    with pytest.raises(UserError, match="belongs to another person"):
+        subjects.check("anna", ISSUER, "one")
 
 
 def test_of_two_who_come_at_once_one_has_the_name(subjects):
     def come(subject: int) -> bool:
         try:
-            subjects.recognise("anna", ISSUER, str(subject))
+            subjects.claim("anna", ISSUER, str(subject))
         except UserError:
             return False
         return True
@@ -139,4 +149,4 @@ def test_of_two_who_come_at_once_one_has_the_name(subjects):
 def test_a_book_that_cannot_be_used_lets_nobody_in(tmp_path):
     (tmp_path / "identity.sqlite").write_text("no database " * 100)
     with pytest.raises(OperatorError, match="cannot be used"):
-        Subjects(tmp_path / "identity.sqlite").recognise("anna", ISSUER, "one")
+        Subjects(tmp_path / "identity.sqlite").claim("anna", ISSUER, "one")
