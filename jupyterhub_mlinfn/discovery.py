@@ -15,8 +15,6 @@ from urllib.parse import urlsplit
 
 from .errors import OperatorError
 
-REASONS = ("unreachable", "server_error", "rate_limited", "not_json", "invalid_client", "clock", "metadata")
-"""Everything that can be the matter with an identity service, or with this site's registration there."""
 WORDS = {
     "unreachable": "it does not answer",
     "server_error": "it answers with an error",
@@ -25,7 +23,12 @@ WORDS = {
     "invalid_client": "it does not know this service's client id and secret",
     "clock": "its clock and this machine's differ",
     "metadata": "what it publishes about itself cannot be used",
+    "id_token": "its id tokens prove nothing",
 }
+REASONS = tuple(WORDS)
+"""Everything that can be the matter with an identity service, or with this site's registration there."""
+LASTING = ("invalid_client", "clock", "id_token")
+"""Those that are not over when the service answers again."""
 LOOPBACK = re.compile(r"localhost|.+\.localhost|127(\.\d{1,3}){3}|::1")
 AUP = re.compile(r"\bAUP\b|acceptable use", re.IGNORECASE)
 
@@ -42,7 +45,7 @@ class Denied(Exception):
     """The identity service, or a claim of it, is definitely against this person. `why` is a fixed word:
 
     grant (the code or refresh token is not good any more), aup (the acceptable use policy has to be signed), subject
-    (somebody else is meant), id_token (it proves nothing).
+    or mismatch (somebody else is meant), id_token (it proves nothing; at a refresh that is an Outage).
     """
 
     def __init__(self, why: str):

@@ -33,8 +33,10 @@ def key_id(token: Any) -> str | None:
     return kid if isinstance(kid, str) else None
 
 
-def verified(token: str, key: jwt.PyJWK, issuer: str, client_id: str) -> claims_of.Claims:
+def verified(token: str, key: jwt.PyJWK | None, issuer: str, client_id: str) -> claims_of.Claims:
     """The claims of an id token that `key` signed, for this client and now. Raises Denied, or Outage("clock")."""
+    if key is None:
+        raise Denied("id_token")
     allowed = ALGORITHMS.get(key.key_type or "", ())
     options = {"require": ["exp", "iat", "iss", "aud", "sub"]}
     try:

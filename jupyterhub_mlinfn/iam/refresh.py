@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Any
 from weakref import WeakValueDictionary
@@ -83,18 +84,14 @@ class Refreshing:
     async def _asked(self, user, state: State) -> dict | bool:
         """What the service says of the person, with a token that lasts. Raises Outage, TokenRefused or Denied."""
         await self.find_service(again=False)
-        is_due = time.time() >= states.renew_at(state)
-        if is_due:
-            try:
-                state = await self._renewed(user, state)
-            except Outage:  # the old token may still tell who is out
-                return await self._decided(user, state) is not False
+        if time.time() < states.renew_at(state):
+            with contextlib.suppress(TokenRefused):  # it was withdrawn, perhaps
+                return await self._decided(user, state)
         try:
-            return await self._decided(user, state)
-        except TokenRefused:
-            if is_due:
-                raise
-        return await self._decided(user, await self._renewed(user, state))
+            state = await self._renewed(user, state)
+        except Outage:  # the token of before, or one that came without a proof, may still tell who is out
+            return await self._decided(user, states.newest(self._latest.get(user.name), state)) is not False
+        return await self._decided(user, state)
 
     async def _renewed(self, user, state: State) -> State:
         """The state with a new access token, saved: the old refresh token may be used up. Raises Denied or Outage."""
@@ -106,9 +103,19 @@ class Refreshing:
         info["subject"] = state["token_response"].get("subject")
         new = states.dated(self.build_auth_state_dict(info, state[self.user_auth_state_key]), state)
         await self._keep(user, new)
-        if "id_token" in info and await self.proven(info) != info["subject"]:
-            raise Denied("subject")
+        if "id_token" in info:
+            await self._require_same(info)
         return new
+
+    async def _require_same(self, info: dict) -> None:
+        """Nothing if an id token is about the person of the login. Raises Denied, or Outage if it proves nothing."""
+        try:
+            subject = await self.proven(info)
+        except Denied:  # nobody but the service can have made it so
+            self.service.failed("id_token", Outage("id_token"))
+            raise Outage("id_token") from None
+        if subject != info["subject"]:
+            raise Denied("subject")
 
     async def _keep(self, user, state: State) -> None:
         self._latest[user.name] = state

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ FRESH_S = 20
 """An answer so young says that the service is there."""
 KEYS_FRESH_S = 3600
 """Older keys are asked for again before they are believed."""
-KEYS_PAUSE_S = 20
+KEYS_PAUSE_S = 20.0
 """Keys are asked for at most so often, whatever id tokens say about them."""
 
 
@@ -45,7 +45,7 @@ class Book:
         return min(self.parts.values(), key=lambda trouble: trouble.since, default=None)
 
     def failed(self, part: str, reason: str) -> None:
-        """The part (discovery, keys, token, userinfo) is in trouble for that reason."""
+        """The part (discovery, keys, token, id_token, userinfo) is in trouble for that reason."""
         if part not in self.parts or self.parts[part].reason != reason:
             since = self.parts[part].since if part in self.parts else time.time()
             self.parts[part] = Trouble(reason, since)
@@ -57,7 +57,7 @@ class Book:
         """The part answered as it should."""
         was = self.parts.pop(part, None)
         if part == "discovery" and was:  # what the others failed of is probably over too; they will say if not
-            self.parts = {name: t for name, t in self.parts.items() if t.reason in ("invalid_client", "clock")}
+            self.parts = {name: t for name, t in self.parts.items() if t.reason in discovery.LASTING}
         if not self.parts and self.told:
             self.told.clear()
             self.log.warning("The identity service is well again.")
@@ -70,7 +70,7 @@ class IdentityService:
         self.issuer, self.get, self.log = issuer, get, log
         self.book = Book(log)
         self.endpoints: Endpoints | None = None
-        self.retry_s = (1.0, 60.0)
+        self.retry_s, self.keys_pause_s = (1.0, 60.0), KEYS_PAUSE_S
         self.keys: list[jwt.PyJWK] = []
         self._keys_seen = self._seen = float("-inf")
         self._asking = asyncio.Lock()
@@ -133,17 +133,28 @@ class IdentityService:
                 await asyncio.sleep(pause)
             pause = min(2 * pause, longest)
 
-    async def key(self, token: Any) -> jwt.PyJWK:
-        """The key that an id token names. Unknown ones are looked for at the service. Raises Denied or Outage."""
+    async def verified(self, token: Any, client_id: str) -> Mapping[str, Any]:
+        """The claims that an id token proves. Raises Denied or Outage.
+
+        One that does not fit the known keys is tried once more with those of now: the service may have changed them.
+        """
         kid = id_tokens.key_id(token)
+        tried = await self._keys(KEYS_FRESH_S)
+        try:
+            return id_tokens.verified(token, self._known_key(kid), self.issuer, client_id)
+        except Denied:
+            if await self._keys(self.keys_pause_s, tried) == tried:
+                raise
+        return id_tokens.verified(token, self._known_key(kid), self.issuer, client_id)
+
+    async def _keys(self, longest_s: float, tried: float | None = None) -> float:
+        """When the known keys came; now, if those were older, and nobody asked since those that were `tried`."""
         async with self._asking:
-            age = time.monotonic() - self._keys_seen
-            if age > KEYS_FRESH_S or (age > KEYS_PAUSE_S and self._known_key(kid) is None):
+            is_old = time.monotonic() - self._keys_seen > longest_s
+            if is_old and tried in (None, self._keys_seen):
                 self.keys = await self._published()
                 self._keys_seen = time.monotonic()
-        if (key := self._known_key(kid)) is None:
-            raise Denied("id_token")
-        return key
+            return self._keys_seen
 
     async def _published(self) -> list[jwt.PyJWK]:
         published = await self.get((self.endpoints or await self.found()).keys)

@@ -37,6 +37,7 @@ PEOPLE = {
 }  # fmt: skip
 _KEY = rsa.generate_private_key(65537, 2048)
 _OTHER_KEY = rsa.generate_private_key(65537, 2048)
+_NEXT_KEY = rsa.generate_private_key(65537, 2048)
 
 
 class Issuer:
@@ -54,6 +55,7 @@ class Issuer:
         self.answers: dict[str, tuple[int, bytes] | None] = {}
         """part -> status and body instead of the right ones; None never answers."""
         self.forge: Callable[[Issuer, dict], str | None] = lambda issuer, claims: issuer.signed(claims)
+        self.key, self.kid = _KEY, "one"
         self.secret = SECRET
         self.life_s: object = 3600
         self.error: dict[str, str] | None = None
@@ -87,9 +89,13 @@ class Issuer:
         server.stop()
         await server.close_all_connections()
 
+    def change_keys(self, kid: str) -> None:
+        """From now on another key signs, under that name, and the one of before is gone."""
+        self.key, self.kid = _NEXT_KEY, kid
+
     def signed(self, claims: dict, algorithm: str = "RS256") -> str:
         """An id token as it should be."""
-        return jwt.encode(claims, _KEY, algorithm=algorithm, headers={"kid": "one"})
+        return jwt.encode(claims, self.key, algorithm=algorithm, headers={"kid": self.kid})
 
     def new(self) -> str:
         """A token or code that was never there before."""
@@ -137,8 +143,8 @@ class _Page(RequestHandler):
                      "jwks_uri": f"{url}/jwk", **self.issuer.metadata})  # fmt: skip
 
     def _keys(self) -> None:
-        key = json.loads(RSAAlgorithm.to_jwk(_KEY.public_key()))
-        self.finish({"keys": [{**key, "kid": "one", "use": "sig", "alg": "RS256"}]})
+        key = json.loads(RSAAlgorithm.to_jwk(self.issuer.key.public_key()))
+        self.finish({"keys": [{**key, "kid": self.issuer.kid, "use": "sig", "alg": "RS256"}]})
 
     def _authorize(self) -> None:
         given = {name: self.get_argument(name, "") for name in ("state", "nonce", "code_challenge", "redirect_uri")}
@@ -202,6 +208,8 @@ FORGED: dict[str, Callable[[Issuer, dict], str | None]] = {
     "no algorithm": lambda issuer, claims: jwt.encode(claims, None, algorithm="none", headers={"kid": "one"}),
     "the public key as a secret": _public_key_as_secret,
     "another key": lambda issuer, claims: jwt.encode(claims, _OTHER_KEY, algorithm="RS256", headers={"kid": "one"}),
+    "another subject, another key": lambda issuer, claims: jwt.encode(
+        {**claims, "sub": "sub-bob"}, _OTHER_KEY, algorithm="RS256", headers={"kid": "one"}),
     "an unknown key": lambda issuer, claims: jwt.encode(claims, _OTHER_KEY, algorithm="RS256", headers={"kid": "two"}),
     "no id token": lambda issuer, claims: None,
     "no token at all": lambda issuer, claims: "rubbish",
