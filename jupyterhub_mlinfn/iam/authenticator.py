@@ -212,6 +212,7 @@ class IAMAuthenticator(Refreshing, GenericOAuthenticator):
         if params["grant_type"] == "authorization_code":
             nonce = id_tokens.nonce(state_id(handler.get_state_cookie()) or "")
             info["subject"] = await self.proven(info, nonce)
+            self.service.came(with_refresh_token="refresh_token" in info)
         return info
 
     async def proven(self, info: dict, nonce: str | None = None) -> str:

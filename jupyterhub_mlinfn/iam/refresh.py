@@ -96,7 +96,9 @@ class Refreshing:
     async def _renewed(self, user, state: State) -> State:
         """The state with a new access token, saved: the old refresh token may be used up. Raises Denied or Outage."""
         if not state.get("refresh_token"):
-            raise Denied("expired")
+            if not self.service.gives_refresh_tokens:
+                self.service.came(with_refresh_token=False)
+            raise Outage("no_refresh_token")
         asked = self.build_refresh_token_request_params(state["refresh_token"])
         info = await self.get_token_info(None, asked)
         info = {"refresh_token": state["refresh_token"], "scope": " ".join(state["scope"]), **info}

@@ -45,7 +45,7 @@ class Book:
         return min(self.parts.values(), key=lambda trouble: trouble.since, default=None)
 
     def failed(self, part: str, reason: str) -> None:
-        """The part (discovery, keys, token, id_token, userinfo) is in trouble for that reason."""
+        """The part (discovery, keys, token, id_token, userinfo, renewal) is in trouble for that reason."""
         if part not in self.parts or self.parts[part].reason != reason:
             since = self.parts[part].since if part in self.parts else time.time()
             self.parts[part] = Trouble(reason, since)
@@ -71,6 +71,8 @@ class IdentityService:
         self.book = Book(log)
         self.endpoints: Endpoints | None = None
         self.retry_s, self.keys_pause_s = (1.0, 60.0), KEYS_PAUSE_S
+        self.gives_refresh_tokens: bool | None = None
+        """Whether the last login came with one, None before the first."""
         self.keys: list[jwt.PyJWK] = []
         self._keys_seen = self._seen = float("-inf")
         self._asking = asyncio.Lock()
@@ -132,6 +134,14 @@ class IdentityService:
             except Outage:
                 await asyncio.sleep(pause)
             pause = min(2 * pause, longest)
+
+    def came(self, with_refresh_token: bool) -> None:
+        """Notes whether a login can be renewed. Without that nobody can be looked up for longer than a token lives."""
+        self.gives_refresh_tokens = with_refresh_token
+        if with_refresh_token:
+            self.book.works("renewal")
+        else:
+            self.book.failed("renewal", "no_refresh_token")
 
     async def verified(self, token: Any, client_id: str) -> Mapping[str, Any]:
         """The claims that an id token proves. Raises Denied or Outage.

@@ -200,17 +200,6 @@ async def test_admin_right_comes_and_goes(issuer, tmp_path):
     assert (await ours.refresh_user(anna))["admin"] is False
 
 
-async def test_without_a_refresh_token_the_login_ends_with_the_token(ours, issuer):
-    anna = await account(ours, issuer)
-    response = {key: value for key, value in anna.state["token_response"].items() if key != "refresh_token"}
-    anna.state = {**anna.state, "refresh_token": None, "token_response": response}
-    is_due(anna)
-    assert await ours.refresh_user(anna)
-    is_over(anna)
-    issuer.access.clear()
-    assert await ours.refresh_user(anna) is False
-
-
 async def test_accounts_of_nobody_are_left_alone(issuer, tmp_path):
     ours = authenticator(issuer, tmp_path, without_identity={"room-cms"})
     assert await ours.refresh_user(Account({"name": "room-cms", "auth_state": None})) is True

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import pytest
 from support.hostile_issuer import FORGED, PEOPLE
-from support.logins import account, is_due, log_in
+from support.logins import account, is_due, is_over, log_in
 
 from jupyterhub_mlinfn.discovery import Denied
 
@@ -98,3 +98,41 @@ async def test_id_token_of_somebody_else_is_the_end_of_the_login(ours, issuer):
     issuer.forge = FORGED["another subject"]
     is_due(anna)
     assert await ours.refresh_user(anna) is False
+
+
+async def test_login_without_a_refresh_token_goes_on_and_is_said(ours, issuer, said):
+    issuer.gives_refresh_tokens = False
+    anna = await account(ours, issuer)
+    assert said() == ["The identity service is in trouble: it gave no refresh token (scope offline_access, grant "
+                      "refresh_token)"]  # fmt: skip
+    is_due(anna)
+    assert (await ours.refresh_user(anna))["groups"] == ["cms", "cms/ml"]
+    is_over(anna)
+    issuer.access.clear()
+    for _ in range(3):
+        assert await ours.refresh_user(anna) is True
+    await settled(ours)
+    assert ours.trouble.reason == "no_refresh_token"
+    assert len(said()) == 1
+    issuer.gives_refresh_tokens = True
+    anna.state = ours.keep_newest(await log_in(ours, issuer), anna.state)
+    assert ours.trouble is None
+    assert (await ours.refresh_user(anna))["name"] == "anna"
+
+
+async def test_who_leaves_is_out_also_without_a_refresh_token_while_the_token_lives(ours, issuer):
+    issuer.gives_refresh_tokens = False
+    anna = await account(ours, issuer)
+    issuer.person["groups"] = ["atlas"]
+    assert await ours.refresh_user(anna) is False
+
+
+async def test_login_of_before_that_cannot_be_renewed_is_said_after_a_restart(ours, issuer, said):
+    issuer.gives_refresh_tokens = False
+    anna = await account(ours, issuer)
+    ours.service.book.works("renewal")
+    ours.service.gives_refresh_tokens = None
+    is_over(anna)
+    issuer.access.clear()
+    assert await ours.refresh_user(anna) is True
+    assert ours.trouble.reason == "no_refresh_token"

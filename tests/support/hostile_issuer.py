@@ -66,6 +66,7 @@ class Issuer:
         self.access: dict[str, dict] = {}
         self.is_gone = False
         """No refresh token is good any more, as for an account that was disabled."""
+        self.gives_refresh_tokens = True
 
     def __enter__(self) -> Issuer:
         ready = threading.Event()
@@ -106,11 +107,12 @@ class Issuer:
         """An answer of the token endpoint."""
         access, refresh, now = self.new(), self.new(), int(time.time())
         self.access[access] = self.refresh[refresh] = person
+        renewable = {"refresh_token": refresh} if self.gives_refresh_tokens else {}
         claims = {"iss": self.url + "/", "aud": CLIENT, "sub": person["sub"], "iat": now, "exp": now + 600}
         token = self.forge(self, {**claims, **({"nonce": nonce} if nonce else {})})
         if token:
             self.issued.add(token)
-        return {"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": self.life_s,
+        return {"access_token": access, **renewable, "token_type": "Bearer", "expires_in": self.life_s,
                 "scope": "openid profile email offline_access", **({"id_token": token} if token else {})}  # fmt: skip
 
 
