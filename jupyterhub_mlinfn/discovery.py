@@ -24,11 +24,12 @@ WORDS = {
     "clock": "its clock and this machine's differ",
     "metadata": "what it publishes about itself cannot be used",
     "id_token": "its id tokens prove nothing",
+    "refused": "it refuses the tokens that it has just given",
     "no_refresh_token": "it gave no refresh token (scope offline_access, grant refresh_token)",
 }
 REASONS = tuple(WORDS)
 """Everything that can be the matter with an identity service, or with this site's registration there."""
-LASTING = ("invalid_client", "clock", "id_token", "no_refresh_token")
+LASTING = ("invalid_client", "clock", "id_token", "refused", "no_refresh_token")
 """Those that are not over when the service answers again."""
 LOOPBACK = re.compile(r"localhost|.+\.localhost|127(\.\d{1,3}){3}|::1")
 AUP = re.compile(r"\bAUP\b|acceptable use", re.IGNORECASE)

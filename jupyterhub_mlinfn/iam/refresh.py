@@ -91,7 +91,11 @@ class Refreshing:
             state = await self._renewed(user, state)
         except Outage:  # the token of before, or one that came without a proof, may still tell who is out
             return await self._decided(user, states.newest(self._latest.get(user.name), state)) is not False
-        return await self._decided(user, state)
+        try:
+            return await self._decided(user, state)
+        except TokenRefused:
+            self.service.refused(user.name, self.refresh_s)
+            raise
 
     async def _renewed(self, user, state: State) -> State:
         """The state with a new access token, saved: the old refresh token may be used up. Raises Denied or Outage."""
@@ -126,6 +130,7 @@ class Refreshing:
     async def _decided(self, user, state: State) -> dict | bool:
         """The person's model by the rules of now, False if they are not allowed any more."""
         model = await self._model(state)
+        self.service.accepted = user.name, time.monotonic()
         model["name"] = name = user.name  # who was renamed there keeps this name until the next login
         is_blocked = not await maybe_future(self.check_blocked_users(name, model))
         if is_blocked or not (self.allow_all or await maybe_future(self.check_allowed(name, model))):

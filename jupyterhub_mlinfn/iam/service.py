@@ -73,6 +73,8 @@ class IdentityService:
         self.retry_s, self.keys_pause_s = (1.0, 60.0), KEYS_PAUSE_S
         self.gives_refresh_tokens: bool | None = None
         """Whether the last login came with one, None before the first."""
+        self.accepted = "", float("-inf")
+        """Whose token was good last at a look-up, and when (time.monotonic)."""
         self.keys: list[jwt.PyJWK] = []
         self._keys_seen = self._seen = float("-inf")
         self._asking = asyncio.Lock()
@@ -134,6 +136,12 @@ class IdentityService:
             except Outage:
                 await asyncio.sleep(pause)
             pause = min(2 * pause, longest)
+
+    def refused(self, name: str, within_s: float) -> None:
+        """Notes that a token that had just been given was refused, unless that of somebody else is taken meanwhile."""
+        whose, at = self.accepted
+        if whose == name or time.monotonic() - at > within_s:
+            self.failed("userinfo", Outage("refused"))
 
     def came(self, with_refresh_token: bool) -> None:
         """Notes whether a login can be renewed. Without that nobody can be looked up for longer than a token lives."""

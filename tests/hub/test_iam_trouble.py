@@ -136,3 +136,30 @@ async def test_login_of_before_that_cannot_be_renewed_is_said_after_a_restart(ou
     issuer.access.clear()
     assert await ours.refresh_user(anna) is True
     assert ours.trouble.reason == "no_refresh_token"
+
+
+async def test_tokens_that_are_refused_at_once_are_trouble_and_said_once(ours, issuer, said):
+    anna = await account(ours, issuer)
+    for status in (401, 403, 404):
+        issuer.answers["userinfo"] = (status, b'{"error": "insufficient_scope"}')
+        for age_s in (0, 3300):
+            is_due(anna, age_s)
+            assert await ours.refresh_user(anna) is True
+            await settled(ours)
+            assert ours.trouble.reason == "refused"
+    issuer.answers.clear()
+    assert await ours.refresh_user(anna) is not True
+    assert ours.trouble is None
+    assert said() == ["The identity service is in trouble: it refuses the tokens that it has just given",
+                      "The identity service is well again."]  # fmt: skip
+
+
+async def test_tokens_of_one_person_that_are_refused_are_no_trouble_of_the_service(ours, issuer, said):
+    anna = await account(ours, issuer)
+    issuer.person, issuer.refuses = {**PEOPLE["anna"], "sub": "sub-bob", "preferred_username": "bob"}, {"sub-anna"}
+    bob = await account(ours, issuer)
+    for _ in range(3):
+        assert await ours.refresh_user(bob) is not True
+        assert await ours.refresh_user(anna) is True
+        assert ours.trouble is None
+    assert said() == []

@@ -67,6 +67,8 @@ class Issuer:
         self.is_gone = False
         """No refresh token is good any more, as for an account that was disabled."""
         self.gives_refresh_tokens = True
+        self.refuses: set[str] = set()
+        """Subjects whose access tokens are good for nothing."""
 
     def __enter__(self) -> Issuer:
         ready = threading.Event()
@@ -175,7 +177,7 @@ class _Page(RequestHandler):
 
     def _userinfo(self) -> None:
         token = self.request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if token not in self.issuer.access:
+        if self.issuer.access.get(token, {}).get("sub") in {None, *self.issuer.refuses}:
             return self._error(401, "invalid_token")
         return self.finish(json.dumps(self.issuer.person))
 
