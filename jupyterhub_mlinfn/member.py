@@ -13,7 +13,7 @@ from typing import Any
 from jupyterhub.utils import maybe_future
 from traitlets import Bool
 
-from . import folders, reclaim, tokens, volumes
+from . import claims, folders, reclaim, tokens, volumes
 from .engine import EngineSpawner
 from .errors import UserError
 from .identity import Identities, Person, escape
@@ -87,7 +87,8 @@ class MemberSpawner(EngineSpawner):
         while (auth_state := await self.user.get_auth_state()) != written:
             self.write_token(auth_state)
             written = auth_state
-        tokens.write_gitconfig(root, person, self.name, _who(written))
+        known = (written or {}).get("oauth_user") or {}
+        tokens.write_gitconfig(root, person, self.name, claims.git_user(known))
         return (tokens.mount(root, person, self.name),)
 
     async def _renew(self) -> None:
@@ -131,8 +132,3 @@ class MemberSpawner(EngineSpawner):
         said, _ = await process.communicate()
         report = self.log.info if process.returncode == 0 else self.log.error
         report("After the lab of %s, in which they could be root: %s", self.user.name, said.decode().strip())
-
-
-def _who(auth_state: Mapping[str, Any] | None) -> dict[str, str]:
-    claims = (auth_state or {}).get("oauth_user") or {}
-    return {key: claims[key] for key in ("name", "email") if claims.get(key) and isinstance(claims[key], str)}
