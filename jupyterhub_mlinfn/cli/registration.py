@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 from .. import discovery, login
 from ..errors import OperatorError, UserError
 from ..settings import Settings
+from . import facts
 from .checks import Finding
 
 ANSWER_S = 15
@@ -28,6 +29,8 @@ LARGEST = 2**20
 DRIFT_S = 10
 """More than this is worth mending; tokens are refused from about a minute on."""
 WORST_DRIFT_S = 60
+UNRENEWED = ("logins cannot be renewed: labs lose their tokens after about an hour, and from then on nobody notices "
+             "that somebody left a group.")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ class Registration:
     """Id and secret, or None where they were not given yet."""
     callback: str
     scopes: tuple[str, ...]
+    trouble: str = ""
+    """What the hub noted last of the service: one of discovery.REASONS, or nothing."""
 
 
 def of(settings: Settings) -> Registration:
     """The one that the settings describe, also before `login` says so. Raises UserError if they describe none."""
-    where = login.callback_url(settings), settings.iam.scopes
+    where = login.callback_url(settings), settings.iam.scopes, facts.identity(settings.root).get("reason", "")
     if settings.iam.issuer:
         real = settings.model_copy(update={"login": "iam"})
         return Registration(settings.iam.issuer, login.client(real) if login.has_client(real) else None, *where)
@@ -121,7 +126,7 @@ def _scopes(ours: Registration, there: discovery.Endpoints) -> Finding:
         return Finding("red", "Scopes", f"The identity service does not know {', '.join(unknown)}.",
                        "put `iam: scopes:` right")
     if "offline_access" not in ours.scopes:
-        return Finding("amber", "Scopes", "Without offline_access people log in again whenever their token ends.",
+        return Finding("amber", "Scopes", f"Without offline_access {UNRENEWED}",
                        "add offline_access to `iam: scopes:` and to the client")
     if not there.scopes:
         return Finding("amber", "Scopes", "The identity service does not say which scopes it knows.")
@@ -142,10 +147,13 @@ def _client(ours: Registration, there: discovery.Endpoints) -> Finding:
 
 def _refresh(ours: Registration, there: discovery.Endpoints) -> Finding:
     verdict = _refused(ours, there, {"grant_type": "refresh_token", "refresh_token": secrets.token_urlsafe(16)})
-    if verdict == "grant":
-        return Finding("green", "Refresh", "The client may renew tokens.")
-    return Finding("red", "Refresh", "The client may not renew tokens, so labs would lose theirs after an hour.",
-                   "tick the grant refresh_token on the client's page")
+    if verdict != "grant":
+        return Finding("red", "Refresh", "The client may not renew tokens, so labs would lose theirs after an hour.",
+                       "tick the grant refresh_token on the client's page")
+    if ours.trouble == "no_refresh_token":
+        return Finding("red", "Refresh", f"The last login came without a refresh token, and so {UNRENEWED}",
+                       "tick the scope offline_access on the client's page, then log in once")
+    return Finding("green", "Refresh", "The client may renew tokens.")
 
 
 def _refused(ours: Registration, there: discovery.Endpoints, form: dict[str, str]) -> str:

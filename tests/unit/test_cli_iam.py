@@ -183,6 +183,17 @@ def test_client_is_kept_for_the_hub_alone_and_then_checked(site):
     assert (answer["level"], [each["title"] for each in answer["findings"]]) == ("green", TITLES)
 
 
+def test_login_that_came_without_a_refresh_token_is_known(site):
+    assert mlinfn(site, "iam", "client", "mlinfn", "--stdin", typed=f"{SECRET}\n").returncode == 0
+    folder = load(site).root / "hub"
+    folder.mkdir(exist_ok=True)
+    (folder / "identity-service.json").write_text('{"ok": false, "reason": "no_refresh_token", "since": 0}')
+    found = by_title(registration.findings(registration.of(load(site))))
+    assert found["Refresh"].level == "red"
+    assert "nobody notices" in found["Refresh"].reason
+    assert "offline_access" in found["Refresh"].remedy
+
+
 @pytest.mark.parametrize("typed", ["\n", "two words\n", "x" * 2001], ids=["empty", "two words", "long"])
 def test_what_is_no_secret_is_not_kept(site, typed):
     done = mlinfn(site, "iam", "client", "mlinfn", "--stdin", typed=typed)
