@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from support.places import CHECKOUT
 from jupyterhub_mlinfn import tokens
 from jupyterhub_mlinfn.errors import OperatorError
 from jupyterhub_mlinfn.identity import Person
+from jupyterhub_mlinfn.member import MemberSpawner
 
 ANNA = Person("anna", "anna", 70001)
 PROGRAM = CHECKOUT / "images/lab/bin/mlinfn-token"
@@ -198,3 +200,18 @@ def test_program_explains_itself():
     done = mlinfn_token(None, "--help")
     assert done.returncode == 0
     assert "--claims" in done.stdout
+
+
+async def test_git_knows_what_the_checked_claims_say(root):
+    (root / "hub").mkdir()
+    said = {"given_name": "Anna", "family_name": "Rossi", "email": "no address"}
+    state = {"access_token": "x", "expires": time.time() + 600, "oauth_user": said}
+
+    async def remembered():
+        return state
+
+    lab = MemberSpawner(root=str(root), bearer_token=True)
+    lab.user = SimpleNamespace(name="anna", get_auth_state=remembered)
+    lab.authenticator = SimpleNamespace(renew_at=lambda state: state["expires"])
+    await lab.token_mounts(lab.person())
+    assert (lab.token_folder / "gitconfig").read_text().endswith('[user]\n\tname = "Anna Rossi"\n')
