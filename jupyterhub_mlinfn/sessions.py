@@ -36,6 +36,8 @@ SHORTEST_S = 1.0
 """Between two looks at the same person, when their token was to be renewed and was not."""
 LONGEST_PAUSE_S = 60.0
 PRUNE_S = 60.0
+CANCEL_S = 20.0
+"""Longest that a start which is cut off is waited for."""
 log = logging.getLogger("jupyterhub.mlinfn.sessions")
 
 
@@ -210,8 +212,9 @@ class Refresher:
         return since is not None and not since <= now < since + self.rules.grace_s
 
     async def _stop_all(self, user: User) -> None:
-        # One that is starting is stopped when it has started: JupyterHub cannot do it earlier.
-        await asyncio.gather(*(self._stop(user, lab) for lab in labs_of(user) if not lab.pending))
+        await asyncio.gather(*(self._stop(user, lab) for lab in labs_of(user) if not lab.pending or lab._spawn_future))
+        if not labs_of(user):  # what they start after a new login is another matter
+            self._out.pop(user.name, None)
 
     async def _stop(self, user: User, lab: MemberSpawner) -> None:
         """Marked as JupyterHub marks its own stops, before anything is awaited, so that nobody stops it once more."""
@@ -221,6 +224,9 @@ class Refresher:
 
     async def _end(self, user: User, lab: MemberSpawner) -> None:
         try:
+            if starting := lab._spawn_future:  # cut off, as when its owner stops it: it may be waiting for an hour
+                starting.cancel()
+                await asyncio.wait({starting}, timeout=CANCEL_S)
             # Together: while the proxy is away the route is tried for half a minute, and the lab does not wait for it.
             await asyncio.gather(
                 self._tried(f"The route of {user.name} stays", self.app.proxy.delete_user(user, lab.name)),
