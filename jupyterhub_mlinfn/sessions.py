@@ -14,6 +14,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,12 +119,14 @@ class Refresher:
 
     async def run(self, is_up: Callable[[], bool]) -> None:
         """Never returns, whatever happens to one person. Begins once the hub is up and knows its labs."""
+        stumbled = 0
         while True:
             if is_up():
-                await self._tried("The refresher stumbled", self._round(time.time()))
-            await asyncio.sleep(TICK_S)
+                went_well = await self._tried("The refresher stumbled", self._round(time.time()), otherwise=False)
+                stumbled = 0 if went_well else stumbled + 1
+            await asyncio.sleep(pause_s(stumbled, self.rules.refresh_s) if stumbled else TICK_S)
 
-    async def _round(self, now: float) -> None:
+    async def _round(self, now: float) -> bool:
         people = {user.name: user for user in list(self.app.users.values()) if labs_of(user)}
         for book in (self._looks, self._ends, self._out):
             for name in book.keys() - people.keys():
@@ -136,6 +139,7 @@ class Refresher:
         metrics.NEXT_EXPIRY.set(min(self._ends.values(), default=0))
         self._prune(now)
         self._tell(self.app.authenticator.trouble, now)
+        return True
 
     def _begin(self, name: str, work: Coroutine) -> None:
         task = asyncio.get_running_loop().create_task(self._tried(f"{name} could not be looked after", work))
@@ -153,7 +157,8 @@ class Refresher:
             log.error("%s: %s", what, error)
         except Exception as error:  # noqa: BLE001 - the loop goes on for everybody else
             if isinstance(error, SQLAlchemyError):
-                self.app.db.rollback()
+                with suppress(SQLAlchemyError):  # it may be what the database cannot do either
+                    self.app.db.rollback()
             log.error("%s: %s\n%s", what, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
         return otherwise
 
