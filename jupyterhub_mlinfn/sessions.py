@@ -49,6 +49,9 @@ class Rules:
     root: Path
     refresh_s: float
     grace_s: float = 0.0
+    login_s: float = 86400.0
+    """How long a lab goes on whose owner has no login here that can be read: time to log in for who used it before
+    the site took to an identity service, or before its key was replaced."""
 
     @property
     def state(self) -> Path:
@@ -63,6 +66,8 @@ class Look:
     renew_at: float = float("inf")
     failures: int = 0
     """Looks in a row that brought nothing."""
+    unexplained: int = 0
+    """Of these the last ones, while nothing was known to be wrong with the identity service."""
     haste: float = field(default_factory=lambda: random.uniform(0.1, 0.2))
     """Part of the interval that is left out: people spread, and the promised interval includes the look itself."""
 
@@ -114,7 +119,9 @@ class Refresher:
         self._looks: dict[str, Look] = {}
         self._ends: dict[str, float] = {}  # user name -> when the token in their labs ends
         self._out: dict[str, float] = {}  # user name -> since when; a restart of the hub begins the grace anew
-        self._told: str | None = None
+        self._unknown: dict[str, float] = {}  # user name -> since when nobody can tell whether they may stay
+        self._told: tuple | None = None
+        self._cannot_tell = False
         self._pruned = 0.0
 
     async def run(self, is_up: Callable[[], bool]) -> None:
@@ -128,11 +135,11 @@ class Refresher:
 
     async def _round(self, now: float) -> bool:
         people = {user.name: user for user in list(self.app.users.values()) if labs_of(user)}
-        for book in (self._looks, self._ends, self._out):
+        for book in (self._looks, self._ends, self._out, self._unknown):
             for name in book.keys() - people.keys():
                 del book[name]
-        for name in people.keys() - self._busy.keys():
-            if people[name].encrypted_auth_state and is_due(self._looks.get(name), now, self.rules.refresh_s):
+        for name in people.keys() - self._busy.keys() - self.app.authenticator.without_identity:
+            if is_due(self._looks.get(name), now, self.rules.refresh_s):
                 self._begin(name, self._look_up(people[name]))
             elif self._is_over(name, now):
                 self._begin(name, self._stop_all(people[name]))
@@ -167,18 +174,22 @@ class Refresher:
             result = await self._tried(f"{user.name} could not be looked up", self._ask(user), "error")
         metrics.REFRESHES.labels(result).inc()
         if result in ("error", "trouble"):
-            before = self._looks.get(user.name)
-            self._looks[user.name] = Look(time.time(), failures=before.failures + 1 if before else 1)
+            before = self._looks.get(user.name, Look(0))
+            unexplained = 0 if self.app.authenticator.trouble else before.unexplained + 1
+            self._looks[user.name] = Look(time.time(), failures=before.failures + 1, unexplained=unexplained)
+            if unexplained > 1:
+                self._note_unknown(user, "Their labs go on. A new login may help.")
         elif result == "out" and self._is_over(user.name, time.time()):
             await self._stop_all(user)
 
     async def _ask(self, user: User) -> str:
         """What the authenticator's answer came to, once it is put into effect."""
-        if not await user.get_auth_state():
-            raise OperatorError("What is kept of their login cannot be read, so their labs' tokens run out. Was the "
-                                "secret crypt_key replaced? They have to log in again.")  # fmt: skip
+        if "expires" not in (await user.get_auth_state() or {}):
+            return self._without_login(user)
         began = time.time()
         found = await asyncio.wait_for(self.app.authenticator.refresh_user(user), LOOK_S)
+        if found is not True:
+            self._unknown.pop(user.name, None)
         if found is False:
             self._put_out(user)
             return "out"
@@ -193,6 +204,23 @@ class Refresher:
             if lab.carries_token:
                 lab.write_token(auth_state)
         return "trouble" if found is True else "well"
+
+    def _without_login(self, user: User) -> str:
+        """What a look comes to at somebody of whom no login is kept that can be read: they are given time for one."""
+        hours = f"{self.rules.login_s / 3600:.2g} h"
+        self._note_unknown(user, "No login of theirs is kept that can be read: it was by another `login`, or the "
+                                 f"secret crypt_key was replaced. Without a new one their labs stop in {hours}.")
+        since = self._unknown[user.name] = min(self._unknown[user.name], time.time())
+        if time.time() < since + self.rules.login_s:
+            return "error"
+        self._put_out(user)
+        return "out"
+
+    def _note_unknown(self, user: User, why: str) -> None:
+        """The log says it once, `mlinfn status` for as long as it is so."""
+        if user.name not in self._unknown:
+            self._unknown[user.name] = time.time()
+            log.error("Whether %s may stay cannot be told. %s", user.name, why)
 
     def _let_in(self, user: User, model: Mapping[str, Any]) -> None:
         apply(user, model)
@@ -252,9 +280,15 @@ class Refresher:
     def _tell(self, trouble: Any, now: float) -> None:
         """The identity service's state, where it changed: a metric, and what `mlinfn status` reads. The log has it."""
         reason = trouble.reason if trouble else ""
-        if reason == self._told:
-            return
-        self._told = reason
         metrics.IDENTITY_SERVICE_UP.labels(self.app.authenticator.issuer).set(0 if reason else 1)
-        state = {"ok": not reason, "reason": reason, "since": trouble.since if trouble else now}
-        files.replace(self.rules.state, json.dumps(state) + "\n")
+        if (telling := (reason, sorted(self._unknown))) == self._told:
+            return
+        since = trouble.since if trouble else now
+        state = {"ok": not reason, "reason": reason, "since": since, "unknown": telling[1]}
+        try:
+            files.replace(self.rules.state, json.dumps(state) + "\n")
+            self._told, self._cannot_tell = telling, False
+        except OSError as error:  # a full disk, perhaps: the next round tries again
+            if not self._cannot_tell:
+                log.error("%s is out of date, it cannot be written: %s", self.rules.state, error.strerror)
+            self._cannot_tell = True

@@ -85,7 +85,9 @@ IAM = Settings(login="iam", iam={"issuer": "https://iam.example.org", "allowed_g
     (DEMO, {}, "amber", "not looked at it yet", "wait"),
     (DEMO, {"ok": False, "reason": "unreachable", "since": 2e5}, "amber", "it does not answer", "mlinfn logs iam-demo"),
     (IAM, {"ok": False, "reason": "invalid_client", "since": 2e5}, "amber", "Since 1970-01-0", "mlinfn iam check"),
-], ids=["well", "unknown", "away", "registration"])  # fmt: skip
+    (IAM, {"ok": False, "reason": "no_refresh_token", "since": 2e5}, "amber", "sessions go on.", "mlinfn iam check"),
+    (IAM, {"ok": True, "reason": "", "since": 0, "unknown": ["anna", "bob"]}, "amber", "be told: anna, bob.", "log in"),
+], ids=["well", "not yet", "away", "registration", "no refresh token", "people without a login"])  # fmt: skip
 def test_identity_service_is_looked_at_where_there_is_one(settings, known, level, said, remedy):
     (finding,) = [each for each in findings(STATUS, replace(WELL, settings=settings, identity=known))
                   if each.title == "Identity service"]  # fmt: skip

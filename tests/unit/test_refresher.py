@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
 from jupyterhub_mlinfn.sessions import AT_ONCE, LONGEST_PAUSE_S, Look, Refresher, Rules, due_at, is_due, pause_s
 
@@ -75,7 +76,7 @@ class User:
 class Authenticator:
     """Cannot say anything about anybody; breaks over some, and is silent about others."""
 
-    issuer = "https://iam.example.org"
+    issuer, without_identity = "https://iam.example.org", frozenset({"room-cms"})
     trouble = SimpleNamespace(reason="server_error", since=5.0)
 
     def __init__(self):
@@ -107,7 +108,65 @@ def test_one_persons_failure_is_nobody_elses(tmp_path, caplog):
     assert "refresh_user" in caplog.text
     assert "token-of" not in caplog.text
     state = json.loads((tmp_path / "hub/identity-service.json").read_text())
-    assert state == {"ok": False, "reason": "server_error", "since": 5.0}
+    assert state == {"ok": False, "reason": "server_error", "since": 5.0, "unknown": []}
+
+
+class Database:
+    """One whose disk fails: what was begun cannot even be undone."""
+
+    def rollback(self):
+        raise OperationalError("ROLLBACK", {}, OSError("disk I/O error"))
+
+
+class Unreadable(User):
+    """Somebody whose row cannot be read for a while."""
+
+    left = 3
+
+    async def get_auth_state(self):
+        if self.left:
+            self.left -= 1
+            raise OperationalError("SELECT", {}, OSError("disk I/O error"))
+        return await super().get_auth_state()
+
+
+class People(dict):
+    """Those of a hub whose database cannot list them at first."""
+
+    left = 2
+
+    def values(self):
+        if self.left:
+            self.left -= 1
+            raise OperationalError("SELECT", {}, OSError("disk I/O error"))
+        return super().values()
+
+
+def test_loop_outlives_a_database_that_fails(tmp_path, caplog):
+    authenticator = Authenticator()
+    people = People({name: kind(name) for name, kind in (("anna", Unreadable), ("bob", User), ("room-cms", User))})
+    app = SimpleNamespace(users=people, authenticator=authenticator, db=Database())
+    (tmp_path / "hub").mkdir()
+    asyncio.run(_run_until(app, Rules(tmp_path, refresh_s=0.1), lambda: min(authenticator.asked[name] for name in (
+        "anna", "bob")) > 1))  # fmt: skip
+    assert caplog.text.count("The refresher stumbled: OperationalError") == 2
+    assert caplog.text.count("anna could not be looked up: OperationalError") == 3
+    assert authenticator.asked["room-cms"] == 0, "rooms are nobody at the identity service"
+
+
+class Silent(Authenticator):
+    """Gives no answer about anybody, though nothing is known to be wrong with it."""
+
+    trouble = None
+
+
+def test_person_whom_no_look_tells_anything_of_is_named_once(tmp_path, caplog):
+    authenticator = Silent()
+    app = SimpleNamespace(users={"anna": User("anna")}, authenticator=authenticator)
+    (tmp_path / "hub").mkdir()
+    asyncio.run(_run_until(app, Rules(tmp_path, refresh_s=0.1), lambda: authenticator.asked["anna"] > 3))
+    assert json.loads((tmp_path / "hub/identity-service.json").read_text())["unknown"] == ["anna"]
+    assert caplog.text.count("Whether anna may stay cannot be told") == 1
 
 
 async def _run_until(app, rules, is_enough):
