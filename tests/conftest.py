@@ -2,6 +2,12 @@
 
 import signal
 
+from hypothesis import settings
+
+# How long one example takes says something of the machine, which others use as well, and nothing of the code.
+settings.register_profile("shared-machine", deadline=None)
+settings.load_profile("shared-machine")
+
 # Shells ignore SIGINT for what they start in the background, and so does all that it starts. A hub stops its services
 # by it, and would wait 20 s for each that never hears it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

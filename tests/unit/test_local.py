@@ -96,10 +96,11 @@ async def test_an_unknown_name_takes_as_long_as_a_known_one(path):
     login = LocalAuthenticator(passwords=str(path))
     await login.authenticate(None, typed("warm up", "wrong password"))
     took = {}
-    for name in ("anna", "nobody"):
+    for name in ("anna", "nobody") * 5:  # the fastest of each: others use the machine as well
+        login.attempts = Attempts(delay=lambda failures: 0)
         start = time.perf_counter()
         await login.authenticate(None, typed(name, "wrong password"))
-        took[name] = time.perf_counter() - start
+        took[name] = min(time.perf_counter() - start, took.get(name, 1e9))
     assert took["nobody"] > 0.3 * took["anna"]
     login.executor.shutdown()
 

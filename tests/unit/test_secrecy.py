@@ -70,9 +70,9 @@ def test_large_log_is_searched_quickly(tmp_path):
                            for n in range(200_000)))  # fmt: skip
     search.keep_from(lambda: {jwt.encode({"n": n}, "k" * 32) for n in range(2_000)})
     search.watch(log)
-    began = time.monotonic()
+    began = time.process_time()
     assert search.found() == []
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_programs_are_watched(tmp_path):
