@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 
+from jupyterhub.utils import new_token
 from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler
 from tornado.web import HTTPError
 
-from .. import discovery
+from .. import claims, discovery
 from ..discovery import Denied, Outage, TokenRefused
 from ..errors import OperatorError, UserError
 from . import id_tokens, pages
 
 LONGEST_STATE = 500  # of one that came in a URL
+END_S = 5
+"""Longest that a start which is cut off is waited for."""
 
 
 def state_id(state: str) -> str | None:
@@ -98,6 +102,31 @@ class CallbackHandler(OAuthCallbackHandler):
         if user is None:
             raise self._not_allowed()
         return user
+
+    async def auth_to_user(self, authenticated, user=None):
+        """The hub's user of who logged in. Nothing that another account had under the name goes on."""
+        known = self.find_user(authenticated["name"])
+        if known and await self._is_another(known, authenticated):
+            self.log.warning("%s is another account from now on; sessions, tokens and labs of before end.", known.name)
+            await self._end_all(known)
+        return await super().auth_to_user(authenticated, user)
+
+    async def _is_another(self, known, model: dict) -> bool:
+        key = self.authenticator.user_auth_state_key
+        before, now = ((state or {}).get(key) or {} for state in (await known.get_auth_state(), model["auth_state"]))
+        return claims.subject(before) not in ("", claims.subject(now))
+
+    async def _end_all(self, user) -> None:
+        for lab in [lab for lab in user.spawners.values() if lab.active]:
+            if starting := lab._spawn_future:
+                starting.cancel()
+                await asyncio.wait({starting}, timeout=END_S)
+            if not lab.pending:
+                await self.stop_single_user(user, lab.name)
+        user.cookie_id = new_token()  # what browsers have of before is worth nothing now
+        for token in list(user.api_tokens):
+            self.db.delete(token)
+        self.db.commit()
 
     def _refusal(self, why: str, text: str = "") -> pages.Refusal:
         return pages.denied(why, self.authenticator.issuer, self.authenticator.contact, text)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from support.hostile_issuer import CLIENT, PEOPLE, SECRET, Issuer
@@ -13,6 +14,7 @@ from support.hub import Hub, running_stock_hub, show_log
 from support.wait import until
 
 from jupyterhub_mlinfn.form import TEMPLATES
+from jupyterhub_mlinfn.identity import Subjects
 
 LOGIN_S = 4
 CONFIG = """
@@ -53,6 +55,7 @@ c.IAMAuthenticator.issuer = {issuer!r}
 c.IAMAuthenticator.client_id = {client!r}
 c.IAMAuthenticator.client_secret = {secret!r}
 c.IAMAuthenticator.allowed_groups = ["cms"]
+c.IAMAuthenticator.identity_book = {root!r} + "/hub/identity.sqlite"
 c.IAMAuthenticator.refresh_s = 1
 c.IAMAuthenticator.timeout_s = 1.0
 c.IAMAuthenticator.retry_s = [0.05, 0.2]
@@ -133,6 +136,22 @@ def test_lab_of_who_logs_in_after_all_goes_on(hub, issuer, anna):
     hub.visitor().get("/hub/oauth_login?next=/hub/home")
     until(lambda: is_well(hub), 10, "status to be well")
     assert hub.api.server(anna)["ready"]
+
+
+def test_name_that_was_handed_over_takes_nothing_of_the_old_account_with_it(hub, issuer, anna):
+    old = hub.visitor()
+    old.get("/hub/oauth_login?next=/hub/home")
+    token = old.api()
+    hub.api.start(anna, waits=False)
+    Subjects(hub.state.with_name("identity.sqlite")).forget(anna)
+    issuer.person = {**PEOPLE["anna"], "sub": "sub-of-another-anna"}
+    new = hub.visitor()
+    assert urlsplit(new.get("/hub/oauth_login?next=/hub/home").url).path == "/hub/home"
+    assert urlsplit(old.get("/hub/home").url).path == "/hub/login"
+    assert token.request("GET", "/user").status_code == 403
+    until(lambda: hub.api.server(anna) is None, 10, "the lab of the old account to stop")
+    assert urlsplit(new.get("/hub/home").url).path == "/hub/home"
+    Subjects(hub.state.with_name("identity.sqlite")).forget(anna)
 
 
 def test_token_that_is_refused_for_one_person_is_named_and_stops_nothing(hub, issuer, anna):
