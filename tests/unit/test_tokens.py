@@ -211,7 +211,7 @@ async def test_git_knows_what_the_checked_claims_say(root):
         return state
 
     lab = MemberSpawner(root=str(root), bearer_token=True)
-    lab.user = SimpleNamespace(name="anna", get_auth_state=remembered)
+    lab.user = SimpleNamespace(name="anna", groups=(), get_auth_state=remembered)
     lab.authenticator = SimpleNamespace(renew_at=lambda state: state["expires"])
     await lab.token_mounts(lab.person())
     assert (lab.token_folder / "gitconfig").read_text().endswith('[user]\n\tname = "Anna Rossi"\n')
