@@ -11,12 +11,14 @@ from pydantic import Field
 
 from . import settings_errors
 from .errors import OperatorError
+from .settings_cvmfs import CVMFS, image_clashes
 from .settings_sections import IAM, Culling, GPUs, IDRange, Image, Limits, Network, Sizes, Starting, UnlistedImages
 from .settings_storage import Storage
 from .settings_types import ROOT_WORDS, UNITS, Clashes, Group, Hostname, Instance, Model, bytes_of, seconds_of, twice
 from .settings_words import Words
 
-__all__ = ["UNITS", "GPUs", "Image", "Limits", "Settings", "Storage", "bytes_of", "config_path", "load", "seconds_of"]
+__all__ = ["CVMFS", "UNITS", "GPUs", "Image", "Limits", "Settings", "Storage", "bytes_of", "config_path", "load",
+           "seconds_of"]
 
 PORTS = 20  # of an instance, from `port` on
 
@@ -57,6 +59,8 @@ class Settings(Model):
     """Groups whose members may become root in their own labs, by `sudo` without a password. Empty: nobody."""
     storage: Storage = Storage()
     """What labs see of this machine's disks beside homes and the folders of groups."""
+    cvmfs: CVMFS = CVMFS()
+    """Software repositories in labs, at /cvmfs."""
     starting: Starting = Starting()
     """Time limits of a start."""
     limits: Limits = Limits()
@@ -82,6 +86,7 @@ class Settings(Model):
         if "-lab-" in f"{self.instance}-":  # a-lab's bob and a's lab-bob would have containers of one name
             yield ("instance",), "`-lab` separates instance and member in names of containers. Choose another name."
         yield from (*self._image_clashes(), *self._idle_clashes(), *self._file_clashes())
+        yield from image_clashes(self.cvmfs, self.images)
 
     def _image_clashes(self) -> Clashes:
         slugs = [image.slug for image in self.images]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .settings_cvmfs import Repository, View, view_clashes
 from .settings_types import (
     SERVICE_UIDS,
     Clashes,
@@ -65,10 +66,15 @@ class Image(Model):
     """Idle time after which labs of this image stop. Empty: that of `culling`."""
     gpus: bool = True
     """Offer GPUs with this image, where the site lends any."""
+    cvmfs: tuple[Repository, ...] = ()
+    """Repositories of `cvmfs` that it needs. Its card says when one does not answer."""
+    view: View = ""
+    """Folder in one of them with a setup.sh, such as a view of an LCG release. Its Python is the lab's first kernel."""
 
     def clashes(self) -> Clashes:
         yield from twice(self.memory, "memory")
         yield from twice(self.cpus, "cpus")
+        yield from view_clashes(self.view, self.cvmfs)
 
 
 class UnlistedImages(Model):
