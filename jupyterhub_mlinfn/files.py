@@ -42,12 +42,13 @@ def is_tmpfs(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
     """True if a tmpfs is mounted exactly there."""
     for line in mounts.read_text().splitlines():
         before, _, after = line.partition(" - ")
-        if _unescaped(before.split()[4]) == str(folder.resolve()) and after.startswith("tmpfs "):
+        if unescaped(before.split()[4]) == str(folder.resolve()) and after.startswith("tmpfs "):
             return True
     return False
 
 
-def _unescaped(field: str) -> str:
+def unescaped(field: str) -> str:
+    """A path of /proc/self/mountinfo as it is: there, spaces and the like are octal numbers."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
