@@ -99,6 +99,8 @@ def _spawner(c: Any, settings: Settings) -> None:
     ours.use_internal_ip = True
     ours.guard_url = f"http://127.0.0.1:{settings.port + 3}/health"
     ours.bearer_token = settings.login != "local"
+    ours.cvmfs = settings.cvmfs
+    ours.cvmfs_url = f"http://127.0.0.1:{settings.port + 6}/" if settings.cvmfs.repositories else ""
     ours.extra_host_config = {"oom_score_adj": 500}  # under pressure a lab goes before the hub and the proxy
 
 

@@ -29,6 +29,7 @@ class MemberSpawner(EngineSpawner):
     groups = ModelTrait("groups")
     root_groups = ModelTrait("root_groups")
     storage = ModelTrait("storage")
+    cvmfs = ModelTrait("cvmfs")
     bearer_token = Bool(False, config=True, help="""
         Give each lab its member's access token, in the file that BEARER_TOKEN_FILE names, and git their name.
 
@@ -114,7 +115,7 @@ class MemberSpawner(EngineSpawner):
         home, *others = folders.of_person(Path(self.root), person)
         for each in (home, *others):
             folders.make(each)
-        folders.link(home, volumes.links(person))
+        folders.link(home, volumes.links(person, self.cvmfs))
         if self.has_root:
             numbers = (min(self.uids.first, self.gids.first), max(self.uids.last, self.gids.last))
             reclaim.write(self._reclaim_book, reclaim.claims(Path(self.root), person, numbers))

@@ -22,13 +22,13 @@ from .gpus.offer import picks
 from .gpus.state import waiting_state
 from .identity import Person, escape
 from .images import with_tag
-from .member import MemberSpawner
 from .options import Choice, Offer
 from .passwd import add_person
 from .ready import Watched, answers, guard_is_well, until_ready
 from .settings import bytes_of, seconds_of
+from .software import SoftwareSpawner
 from .traits import ModelTrait
-from .volumes import Mount
+from .volumes import Mount, software
 
 NOT_SET_UP = "This service is not set up rightly, so no lab can start. The keeper finds the reason in the hub's log."
 MARGIN_S = 60
@@ -36,7 +36,7 @@ MARGIN_S = 60
 PATIENCE_S = 15 * 60
 
 
-class MLINFNSpawner(MemberSpawner):
+class MLINFNSpawner(SoftwareSpawner):
     """Starts each member's lab in a container of their own, from a list of images, within limits, as their own uid.
 
     Works alone in any JupyterHub 6 (`c.JupyterHub.spawner_class = "mlinfn"`). Without `root` labs run as their image's
@@ -148,14 +148,18 @@ class MLINFNSpawner(MemberSpawner):
         async with self.turns:
             person = self.person()
             plan = await self._plan(choice, person, lease)
-            self.watched.say(75, f"Creating the container of {choice.title}")
             try:
-                await self._create(plan, person)
-                self.watched.say(85, f"Starting {choice.title}")
-                await self._run(choice)
+                await self.with_software(plan, lambda plan: self._make(plan, person, choice))
             except BaseException:
                 await self.discard()
                 raise
+
+    async def _make(self, plan: ContainerPlan, person: Person, choice: Choice) -> None:
+        self.watched.say(75, f"Creating the container of {choice.title}")
+        await self._create(plan, person)
+        await self.put_view(choice)
+        self.watched.say(85, f"Starting {choice.title}")
+        await self._run(choice)
 
     async def _require_guard(self) -> None:
         if self.guard_url and not await guard_is_well(self.guard_url):
@@ -173,12 +177,12 @@ class MLINFNSpawner(MemberSpawner):
     async def _plan(self, choice: Choice, person: Person, lease: Lease) -> ContainerPlan:
         by = giving.way(lease, self.gpus.driver, self.lending.is_simulated)
         lab = Lab(self.instance, person, self.name, lease, by, self.has_root)
-        mounts = (*await self._folders(person, choice), *await self.token_mounts(person))
+        mounts = (*await self._folders(person, choice), *await self.token_mounts(person), *software(self.cvmfs))
         image = await self.docker("inspect_image", choice.image)
         base = {
             "image_labels": image["Config"].get("Labels") or {},
             "environment": {**self.get_env(), **(tokens.ENVIRONMENT if self.carries_token else {})},
-            "command": await self._command(choice),
+            "command": [*await self._command(choice), *self.view_arguments(choice)],
             "port": self.port,
             "network": self.network_name,
             "create": self.extra_create_kwargs,
@@ -282,7 +286,8 @@ def _spawn_exception(message: str, reason: str) -> SpawnException:
 async def _draw(spawner: MLINFNSpawner) -> str:
     await spawner.known()
     shown = await glance.form(spawner.lending, spawner.in_groups)
-    return form.render(spawner.offer, spawner.user_options, form.linked(spawner.handler), spawner.contact, shown)
+    offer = await spawner.with_notes(spawner.offer)
+    return form.render(offer, spawner.user_options, form.linked(spawner.handler), spawner.contact, shown)
 
 
 async def _check(spawner: MLINFNSpawner, user_options: Mapping[str, Any]) -> None:

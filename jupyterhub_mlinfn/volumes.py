@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .identity import Person
-from .settings import Storage
+from .settings import CVMFS, Storage
+from .settings_cvmfs import IN_LABS
 
 SHARED = "/shared"
 """Where a lab sees what everybody shows to everybody."""
 GROUPS = "/groups"
 """Where a lab sees the folders of its member's groups."""
+NO_SOFTWARE = CVMFS()
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,14 @@ class Mount:
     read_only: bool = False
     volume: bool = False
     optional: bool = False
+    propagation: str = ""
+    """How mounts made below it later get in: "rslave", or empty for Docker's default, not at all."""
 
     def as_docker(self) -> dict:
         """The Engine's API object, for HostConfig.Mounts."""
         kind = "volume" if self.volume else "bind"
-        return {"Type": kind, "Source": self.source, "Target": self.target, "ReadOnly": self.read_only}
+        more = {"BindOptions": {"Propagation": self.propagation}} if self.propagation else {}
+        return {"Type": kind, "Source": self.source, "Target": self.target, "ReadOnly": self.read_only, **more}
 
 
 def of_person(root: Path, person: Person) -> tuple[Mount, ...]:
@@ -54,6 +59,14 @@ def of_site(storage: Storage, groups: Collection[str]) -> tuple[Mount, ...]:
     )  # fmt: skip
 
 
-def links(person: Person) -> dict[str, str]:
+def software(cvmfs: CVMFS) -> tuple[Mount, ...]:
+    """The repositories of CVMFS, also those that are mounted, or mounted again, while the lab runs."""
+    if not cvmfs.repositories:
+        return ()
+    return (Mount(str(cvmfs.folder), IN_LABS, read_only=True, propagation="rslave"),)
+
+
+def links(person: Person, cvmfs: CVMFS = NO_SOFTWARE) -> dict[str, str]:
     """Names in a home -> where they lead: JupyterLab's file browser shows nothing outside the home."""
-    return {"shared": SHARED, **({"groups": GROUPS} if person.groups else {})}
+    software = {"cvmfs": IN_LABS} if cvmfs.repositories else {}
+    return {"shared": SHARED, **({"groups": GROUPS} if person.groups else {}), **software}

@@ -16,6 +16,8 @@ class Offer:
     """The profiles that one person may pick, in the site's order, each with only the choices open to them."""
 
     profiles: tuple[Profile, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is wrong at the moment, whatever is picked."""
 
     @property
     def default(self) -> Profile | None:

@@ -87,6 +87,8 @@ class Profile:
     groups: Groups = None
     gpus: bool = True
     """False: no GPU with this image."""
+    notes: tuple[str, ...] = ()
+    """What is wrong at the moment with something that it needs."""
 
 
 def parse_profiles(profile_list: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]]) -> tuple[Profile, ...]:

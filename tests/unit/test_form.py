@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -42,6 +43,17 @@ def submitted(soup: BeautifulSoup) -> dict[str, list[str]]:
 def chosen(soup: BeautifulSoup) -> dict[str, str]:
     """The plain keys that pressing Start at once would choose."""
     return dict(parse(from_form(submitted(soup)), KEEPER).words)
+
+
+def test_what_is_wrong_is_on_the_card_and_above_all():
+    first, *others = KEEPER.profiles
+    offered = Offer((replace(first, notes=("It needs <sft>.",)), *others), ("CVMFS: <sft> does not answer.",))
+    soup = drawn(offered)
+    card = soup.find(class_="picker-card")
+    assert [each.text for each in soup.find_all(class_="picker-trouble")] == [
+        "CVMFS: <sft> does not answer.", "It needs <sft>."]  # fmt: skip
+    assert card.find(class_="picker-trouble").text == "It needs <sft>."
+    assert chosen(soup) == chosen(drawn())
 
 
 def test_the_form_as_drawn_is_the_default_choice():
