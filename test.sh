@@ -43,7 +43,7 @@ make_engine() {
 
 export PATH=$PATH:/usr/sbin:/sbin
 mkdir -p .cache
-need python3=python3 git=git shellcheck=shellcheck cc=tcc  # tcc: 1 MB, for the stand-in of NVIDIA's library
+need python3=python3 git=git shellcheck=shellcheck fusermount3=fuse3 cc=tcc  # fuse3, tcc: small, for stand-ins
 make_environment
 needs=$(.venv/bin/python tests/support/needs.py "$@")
 case " $needs " in *" engine "*)

@@ -28,6 +28,7 @@ pytest_plugins = [
     "support.mini_lab",
     "support.gpu_engine",
     "support.gpus",
+    "support.software",
     "support.identity_service",
     "support.institute",
     "support.logins",

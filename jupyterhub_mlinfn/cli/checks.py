@@ -10,29 +10,22 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from ..discovery import WORDS
 from ..errors import OperatorError
 from ..gpus import Found, check, unknown
 from ..images import OURS
 from ..settings import Settings
+from . import cvmfs_service
+from .finding import Finding
 from .output import counted
 
 GB = 2**30
 NO_GPUS = Found()
+NOTHING_SEEN = cvmfs_service.Seen()
 _COMMAND = re.compile(r" (?:See|For CDI|Make one(?: that does)?): (.+)$")
 """What mends it, at the end of a note about GPUs."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """How one thing is. `remedy` is the command or the step that mends it, empty where nothing is to be done."""
-
-    level: Literal["green", "amber", "red"]
-    title: str
-    reason: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +62,8 @@ class Facts:
     """Folders of `storage.extra` that are not there, or do not answer."""
     gpus: Found = NO_GPUS
     """The GPUs that were found, and what the keeper should know about them."""
+    cvmfs: cvmfs_service.Seen = NOTHING_SEEN
+    """How the repositories stand."""
 
 
 Check = Callable[[Facts], "Finding | None"]
@@ -92,6 +87,9 @@ def services(facts: Facts) -> Finding:
     if all(state == "missing" for state in facts.services.values()):
         return Finding("red", "Services", "None is there.", "mlinfn up")
     gone = set(ill.values()) <= {"missing", "exited"}
+    if set(ill) <= {cvmfs_service.CLIENT, cvmfs_service.PROBE}:
+        return Finding("amber", "Services", f"{said}: labs go on, with what is mounted in /cvmfs.",
+                       "mlinfn up" if gone else f"mlinfn logs {' '.join(ill)}")
     if set(ill) == {"gpus"}:
         return Finding("amber", "Services", f"{said}: no GPU is lent until NVIDIA's driver answers it.",
                        "nvidia-smi; mlinfn up" if gone else "nvidia-smi; mlinfn logs gpus")
@@ -241,6 +239,21 @@ def _gpu_note(note: str) -> Finding:
     return Finding(level, "GPUs", reason, remedy[1] if remedy else "")
 
 
+def cvmfs(facts: Facts) -> Finding | None:
+    """Nothing where the site has no repositories."""
+    return cvmfs_service.answers(facts.settings, facts.cvmfs)
+
+
+def cvmfs_shared(facts: Facts) -> Finding | None:
+    """Nothing where the site has no repositories."""
+    return cvmfs_service.shared(facts.settings, facts.cvmfs)
+
+
+def cvmfs_flags(facts: Facts) -> Finding | None:
+    """Nothing where the site has no repositories."""
+    return cvmfs_service.flags(facts.settings, facts.cvmfs)
+
+
 def ports(facts: Facts) -> Finding:
     running = {"healthy", "starting", "unhealthy", "running"}
     binds = {"proxy": (0, 1), "hub": (2,), "guard": (3,)}
@@ -248,6 +261,8 @@ def ports(facts: Facts) -> Finding:
         binds["iam-demo"] = (4,)
     if "gpus" in facts.services:
         binds["gpus"] = (5,)
+    if cvmfs_service.PROBE in facts.services:
+        binds[cvmfs_service.PROBE] = (6,)
     last = max(max(offsets) for offsets in binds.values())
     strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
                  if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]
@@ -272,9 +287,9 @@ def secrets(facts: Facts) -> Finding:
 
 WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, disk, folders, subdomains)
 """Those that have an answer while Docker is off."""
-STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, disk, folders, subdomains)
+STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, disk, folders, subdomains)
 DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
-                           bridge_filter)
+                           bridge_filter, cvmfs_shared, cvmfs_flags)
 
 
 def findings(checks: Sequence[Check], facts: Facts) -> list[Finding]:

@@ -12,7 +12,7 @@ from typing import Any
 from .. import __version__
 from ..errors import OperatorError, UserError
 from ..settings import Settings
-from . import engine
+from . import cvmfs_service, engine
 from .site import CHECKOUT, Site
 
 SERVICES = ("hub", "proxy", "guard")
@@ -20,7 +20,10 @@ DEMO = "iam-demo"
 """The service that `login: demo` adds."""
 GPUS = "gpus"
 """The service that asks NVIDIA's driver, where Docker can give it GPUs."""
-PROFILES = {DEMO: "demo", GPUS: "gpus"}
+CVMFS, CVMFS_PROBE = cvmfs_service.CLIENT, cvmfs_service.PROBE
+"""The services that mount repositories, where the machine has no client of its own, and that ask them."""
+PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE}
+OPTIONAL = (GPUS, CVMFS, CVMFS_PROBE)
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 LOOK_EVERY_S = 0.5
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Compose clears lines even where it was told to use no colour
@@ -40,7 +43,8 @@ def expected(settings: Settings) -> tuple[str, ...]:
 
 def optional(site: Site) -> tuple[str, ...]:
     """Those that run on this machine besides, and that the others go on without."""
-    return (GPUS,) if PROFILES[GPUS] in _variable(site, "COMPOSE_PROFILES").split(",") else ()
+    active = _variable(site, "COMPOSE_PROFILES").split(",")
+    return tuple(name for name in OPTIONAL if PROFILES[name] in active)
 
 
 def _variable(site: Site, name: str) -> str:

@@ -9,14 +9,16 @@ import subprocess
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from .. import __version__, files
+from ..cvmfs import Unreadable, mounts, parsed
 from ..errors import OperatorError
 from ..gpus import Found, find
 from ..settings import PORTS, Settings
-from . import compose, engine, ground
+from . import compose, cvmfs_service, engine, ground
 from .checks import Facts
 from .site import Site
 
@@ -40,6 +42,7 @@ def gather(site: Site) -> Facts:
         "free": lambda: free(settings, about),
         "away": lambda: away(settings),
         "gpus": lambda: gpus(settings, about),
+        "cvmfs": lambda: software(site),
     }
     with ThreadPoolExecutor(len(questions)) as threads:
         asked = {name: threads.submit(question) for name, question in questions.items()}
@@ -56,6 +59,18 @@ def gpus(settings: Settings, about: dict[str, Any] | str) -> Found:
     if isinstance(about, str):
         return Found()
     return find(settings.gpus, about.get("CDISpecDirs") or ())
+
+
+def software(site: Site) -> cvmfs_service.Seen:
+    """How CVMFS stands; no path below its folder is touched."""
+    if not site.settings.cvmfs.repositories:
+        return cvmfs_service.Seen()
+    try:
+        with DIRECT.open(f"http://127.0.0.1:{site.settings.port + 6}/", timeout=ANSWER_S) as answer:
+            states = parsed(answer.read())
+    except (OSError, HTTPException, Unreadable) as error:
+        states = f"{getattr(error, 'reason', error)}."
+    return cvmfs_service.Seen(mounts.read(), states, cvmfs_service.CLIENT in compose.optional(site))
 
 
 def identity(root: Path) -> dict[str, Any]:

@@ -9,14 +9,14 @@ import os
 import re
 import secrets
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .. import __version__, demo, files, login
 from .. import network as labs_network
 from ..errors import OperatorError
 from ..settings import Settings
-from . import gpu_service
+from . import cvmfs_service, gpu_service
 from .site import CHECKOUT, Site
 
 FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "run", "secrets")
@@ -46,7 +46,9 @@ def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
     login.check(settings)
     demo.check_switch(settings, site.config)
     done = [*folders(settings.root), *make_secrets(settings.root / "secrets", readers(settings))]
-    done += [*demo.ground(settings), *tmpfs(settings.root / "run", fstab), *env_files(site)]
+    needed = cvmfs_service.profiles(settings, written(site.env_file).get("COMPOSE_PROFILES", ""))
+    done += [*demo.ground(settings), *tmpfs(settings.root / "run", fstab), *env_files(site, needed)]
+    done += cvmfs_service.ground(settings, needed, fstab)
     login.check_client(settings)
     for path, uid in secret_files(settings):
         _own(path, uid, 0o600)
@@ -141,14 +143,15 @@ def _mount(folder: Path) -> None:
                             "kept there and must not reach a disk, so nothing was started.")
 
 
-def env_files(site: Site) -> list[str]:
+def env_files(site: Site, more_profiles: Sequence[str] = ()) -> list[str]:
     """Compose's variables in the root folder and, for the checkout's own instance, where plain Compose looks."""
-    text = env_text(variables(site.settings, site.config, gpu_service.extra_file(site.settings)))
+    text = env_text(variables(site.settings, site.config, gpu_service.extra_file(site.settings), more_profiles))
     paths = [site.env_file, *([CHECKOUT / "compose" / ".env"] if site.is_checkouts_own else [])]
     return [f"Wrote {path}." for path in paths if files.replace_if_changed(path, text)]
 
 
-def variables(settings: Settings, config: Path, gpus_file: str = "") -> dict[str, str]:
+def variables(settings: Settings, config: Path, gpus_file: str = "", more_profiles: Sequence[str] = ()
+              ) -> dict[str, str]:  # fmt: skip
     """What compose.yaml needs to know of the settings. `gpus_file` gives GPUs to the service `gpus`, if it runs."""
     network, gpus_port = settings.network, settings.port + 5
     profiles = {"demo": settings.login == "demo", "gpus": bool(gpus_file)}
@@ -164,6 +167,10 @@ def variables(settings: Settings, config: Path, gpus_file: str = "") -> dict[str
         "MLINFN_DEMO_PORT": str(login.demo_port(settings)),
         "MLINFN_GPUS_PORT": str(gpus_port),
         "MLINFN_GPUS_REPORT": f"http://127.0.0.1:{gpus_port}/" if gpus_file else "",
+        "MLINFN_CVMFS_PORT": str(settings.port + 6),
+        "MLINFN_CVMFS_FOLDER": str(settings.cvmfs.folder),
+        "MLINFN_CVMFS_REPOSITORIES": ",".join(settings.cvmfs.repositories),
+        "MLINFN_CVMFS_LIMITS": f"{settings.cvmfs.proxy},{settings.cvmfs.cache}",
         "MLINFN_LABS_BRIDGE": labs_network.bridge(settings),
         "MLINFN_LABS_SUBNET": str(network.labs_subnet),
         "MLINFN_HUB_ADDRESS": str(network.labs_subnet[1]),
@@ -171,8 +178,14 @@ def variables(settings: Settings, config: Path, gpus_file: str = "") -> dict[str
         "MLINFN_HOST_ROUTING": "--host-routing" if settings.subdomains else "",
         "MLINFN_OOM_SCORE_ADJ": "-900" if may_lower_oom_score() else "0",
         "COMPOSE_FILE": ":".join(filter(None, ("compose.yaml", gpus_file))),
-        "COMPOSE_PROFILES": ",".join(name for name, runs in profiles.items() if runs),
+        "COMPOSE_PROFILES": ",".join([*(name for name, runs in profiles.items() if runs), *more_profiles]),
     }
+
+
+def written(env_file: Path) -> dict[str, str]:
+    """The variables as they were written last; empty if they were not."""
+    lines = env_file.read_text().splitlines() if env_file.is_file() else []
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
 def may_lower_oom_score() -> bool:

@@ -13,13 +13,23 @@ TEXT = COMPOSE.read_text()
 SERVICES = YAML(typ="safe").load(TEXT)["services"]
 SOCKET = "/var/run/docker.sock"
 
+OURS = {name: service for name, service in SERVICES.items() if name != "cvmfs"}
+"""All but the client of CVMFS, which is an image of others and has to mount."""
+
 every_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
+our_service = pytest.mark.parametrize("service", OURS.values(), ids=OURS)
 
 
-@every_service
+@our_service
 def test_image_is_ours_at_the_one_version(service):
     assert re.fullmatch(r"mlinfn/[a-z-]+:\$\{MLINFN_VERSION(:\?)?\}", service["image"])
     assert service["pull_policy"] == "never"
+
+
+def test_image_of_others_has_a_version_and_is_fetched_once():
+    client = SERVICES["cvmfs"]
+    assert re.fullmatch(r"cvmfs/service:\d+\.\d+\.\d+-\d+", client["image"])
+    assert client["pull_policy"] == "missing"
 
 
 @every_service
@@ -27,8 +37,28 @@ def test_nothing_is_privileged(service):
     assert not service.get("privileged")
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
+    assert not {"pid", "ipc", "userns_mode", "device_cgroup_rules"} & set(service)
+
+
+@our_service
+def test_ours_write_nothing_and_have_no_device(service):
     assert service["read_only"] is True
-    assert not {"pid", "ipc", "userns_mode", "devices", "device_cgroup_rules"} & set(service)
+    assert "devices" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "SYS_ADMIN" not in service.get("cap_add", ())
+
+
+def test_what_mounts_repositories_runs_only_where_it_is_asked_for_and_has_one_device():
+    client = SERVICES["cvmfs"]
+    assert client["profiles"] == ["cvmfs"]
+    assert client["devices"] == ["/dev/fuse"]
+    assert {mount["target"] for mount in client["volumes"]} == {
+        "/cvmfs", "/etc/cvmfs/default.local", "/var/lib/cvmfs"}  # fmt: skip
+
+
+def test_repositories_reach_the_prober_as_they_reach_labs():
+    [mount] = SERVICES["cvmfs-probe"]["volumes"]
+    assert (mount["bind"]["propagation"], mount["read_only"]) == ("rslave", True)
 
 
 @every_service

@@ -113,9 +113,9 @@ class Lab:
         assert answer.status_code == 201, answer.text
         return Kernel(self, answer.json()["id"])
 
-    def run(self, code: str, timeout_s: float = 30) -> str:
+    def run(self, code: str, timeout_s: float = 30, kernel: str = "python3") -> str:
         """What code printed in a new kernel."""
-        with self.kernel() as kernel:
+        with self.kernel(kernel) as kernel:
             return kernel.run(code, timeout_s)
 
     def socket(self, path: str) -> websocket.WebSocket:

@@ -45,6 +45,8 @@ def test_a_well_instance_is_green():
         ({"secrets": ("x is missing.",)}, "Secrets", "red", "mlinfn prepare"),
         ({"engine": {**WELL.engine, "LiveRestoreEnabled": False}}, "Engine restarts", "amber", "live-restore"),
         ({"services": {**WELL.services, "gpus": "unhealthy"}}, "Services", "amber", "nvidia-smi; mlinfn logs gpus"),
+        ({"services": {**WELL.services, "cvmfs": "missing"}}, "Services", "amber", "mlinfn up"),
+        ({"services": {**WELL.services, "cvmfs-probe": "unhealthy"}}, "Services", "amber", "mlinfn logs cvmfs-probe"),
         ({"services": {**WELL.services, "gpus": "missing"}}, "Services", "amber", "nvidia-smi; mlinfn up"),
         ({"engine": {**WELL.engine, "CDISpecDirs": None}}, "CDI", "amber", "cdi"),
         ({"engine": {**WELL.engine, "BridgeNfIptables": False}}, "Between labs", "red", "br_netfilter"),
