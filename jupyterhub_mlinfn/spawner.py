@@ -177,12 +177,12 @@ class MLINFNSpawner(SoftwareSpawner):
     async def _plan(self, choice: Choice, person: Person, lease: Lease) -> ContainerPlan:
         by = giving.way(lease, self.gpus.driver, self.lending.is_simulated)
         lab = Lab(self.instance, person, self.name, lease, by, self.has_root)
-        mounts = (*await self._folders(person, choice), *await self.token_mounts(person), *software(self.cvmfs))
-        image = await self.docker("inspect_image", choice.image)
+        image = (await self.docker("inspect_image", choice.image))["Config"]
+        mounts = (*await self._folders(person, image), *await self.token_mounts(person), *software(self.cvmfs))
         base = {
-            "image_labels": image["Config"].get("Labels") or {},
+            "image_labels": image.get("Labels") or {},
             "environment": {**self.get_env(), **(tokens.ENVIRONMENT if self.carries_token else {})},
-            "command": [*await self._command(choice), *self.view_arguments(choice)],
+            "command": [*self._command(choice, image), *self.view_arguments(choice)],
             "port": self.port,
             "network": self.network_name,
             "create": self.extra_create_kwargs,
@@ -198,19 +198,15 @@ class MLINFNSpawner(SoftwareSpawner):
             host["port_bindings"] = {self.port: (self.host_ip,)}
         return host
 
-    async def _folders(self, person: Person, choice: Choice) -> tuple[Mount, ...]:
+    async def _folders(self, person: Person, image: Mapping[str, Any]) -> tuple[Mount, ...]:
         if self.root:
             return await self.folder_mounts(person)
-        image = await self.docker("inspect_image", choice.image)
-        folder = image["Config"].get("WorkingDir") or "/home/jovyan"
+        folder = image.get("WorkingDir") or "/home/jovyan"
         return (Mount(f"{self.prefix}-home-{person.safe_name}", folder, volume=True),)
 
-    async def _command(self, choice: Choice) -> list[str]:
-        command = choice.overrides.get("cmd") or self.cmd
-        if not command:
-            image = await self.docker("inspect_image", choice.image)
-            # An image without a command gets JupyterHub's own, and a clear message if that is missing.
-            command = image["Config"]["Cmd"] or ["jupyterhub-singleuser"]
+    def _command(self, choice: Choice, image: Mapping[str, Any]) -> list[str]:
+        # An image without a command gets JupyterHub's own, and a clear message if that is missing.
+        command = choice.overrides.get("cmd") or self.cmd or image.get("Cmd") or ["jupyterhub-singleuser"]
         command = [command] if isinstance(command, str) else list(command)
         return command + list(choice.overrides.get("args") or self.get_args())
 

@@ -6,26 +6,23 @@ work); what it needs to know goes into Facts. None of them touches the world.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from ..discovery import WORDS
-from ..errors import OperatorError
-from ..gpus import Found, check, unknown
+from ..gpus import Found
 from ..images import OURS
 from ..settings import Settings
 from . import cvmfs_service
 from .finding import Finding
+from .gpu_findings import gpu_findings
 from .output import counted
 
 GB = 2**30
 NO_GPUS = Found()
 NOTHING_SEEN = cvmfs_service.Seen()
-_COMMAND = re.compile(r" (?:See|For CDI|Make one(?: that does)?): (.+)$")
-"""What mends it, at the end of a note about GPUs."""
 
 
 @dataclass(frozen=True)
@@ -215,28 +212,6 @@ def gpus(facts: Facts) -> Finding | None:
         return max(found, key=lambda each: each.level == "red")
     count = len(facts.gpus.devices)
     return Finding("green", "GPUs", f"{counted(count, 'is', 'are')} lent or reserved.") if count else None
-
-
-def gpu_findings(found: Found, settings: Settings) -> list[Finding]:
-    """What is wrong with the GPUs, or should be known: in the settings, and on the machine."""
-    try:
-        check(found.devices, settings.gpus)
-        contradictions = []
-    except OperatorError as error:
-        contradictions = str(error).splitlines()
-    mend = "mend it in mlinfn.yaml, then: mlinfn up"
-    nothing = "No GPU is lent, at the latest from the hub's next start"
-    return [*(Finding("red", "GPUs", f"{nothing}: {each}", mend) for each in contradictions),
-            *map(_gpu_note, found.notes),
-            *(Finding("amber", "GPUs", each, f"nvidia-smi, or {mend}")
-              for each in unknown(found.devices, settings.gpus))]
-
-
-def _gpu_note(note: str) -> Finding:
-    reason, remedy = _COMMAND.sub("", note), _COMMAND.search(note)
-    # Made-up ones were asked for, and devices without a CDI name are lent all the same.
-    level = "amber" if "made up" in note or "through NVIDIA's runtime" in note else "red"
-    return Finding(level, "GPUs", reason, remedy[1] if remedy else "")
 
 
 def cvmfs(facts: Facts) -> Finding | None:

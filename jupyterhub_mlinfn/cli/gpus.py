@@ -26,12 +26,13 @@ def gpus(context: typer.Context, json: Json = False) -> None:
     """Which GPUs are there, how they are lent and who holds them. Exit code 1 if something is wrong with them."""
     from .. import gpus as lending
     from . import checks, engine, facts, health
+    from .gpu_findings import gpu_findings
 
     settings = context.obj.settings
     about = engine.info()
     found = facts.gpus(settings, about)
     taken = holders(engine.containers(), found)
-    wrong = checks.gpu_findings(found, settings)
+    wrong = gpu_findings(found, settings)
     classes = lending.classes_of(found.devices, settings.gpus)
     if json:
         as_json({**_as_data(found, classes, taken, settings), "findings": [vars(each) for each in wrong]})
