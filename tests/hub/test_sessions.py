@@ -23,11 +23,13 @@ from support.wait import until
 pytestmark = pytest.mark.docker
 
 READ_S = 120
+STEP_S = 0.2
 GRACE_S = 5
 READER = f"""
 import base64, json, time
-reads, missing, broken, least_s, tokens = 0, 0, 0, 1e9, set()
-end = time.time() + {READ_S}
+reads, missing, broken, least_s, gap_s, tokens = 0, 0, 0, 1e9, 0, set()
+last = time.time()
+end = last + {READ_S}
 while time.time() < end:
     try:
         token = open("/run/mlinfn/bearer_token").read()
@@ -39,8 +41,9 @@ while time.time() < end:
     except Exception:
         broken += 1
     reads += 1
-    time.sleep(0.2)
-print(json.dumps([reads, missing, broken, least_s, sorted(tokens)]))
+    time.sleep({STEP_S})
+    gap_s, last = max(gap_s, time.time() - last), time.time()
+print(json.dumps([reads, missing, broken, least_s, gap_s, sorted(tokens)]))
 """
 
 
@@ -71,7 +74,7 @@ def member(institute) -> Iterator[str]:
     """demo-other, who is a member with a lab for this test, and went away."""
     institute.service.set_groups("demo-other", ["demo"])
     institute.log_in("demo-other")
-    institute.api.start("demo-other")
+    institute.api.start("demo-other", profile="mini")  # not what it had before
     yield "demo-other"
     institute.service.switch(disabled=[])
     if institute.api.server("demo-other"):
@@ -110,15 +113,27 @@ def test_start_that_fails_leaves_no_token(institute):
 
 def test_group_taken_away_while_nobody_looks_stops_the_lab(institute, member):
     visitor = institute.log_in(member)
-    began = time.monotonic()
+    began = time.time()
     institute.service.set_groups(member, ["other"])
-    until(lambda: institute.api.server(member) is None, REFRESH_S + 10, "the lab to stop")
-    assert time.monotonic() - began < REFRESH_S + 2  # two for the stop itself
+    until(lambda: institute.api.server(member) is None, 30, "the lab to stop")
+    # One second for the look itself; how long the engine takes to stop a lab is another matter.
+    assert institute.said_at(f"{member} is not allowed any more") - began < REFRESH_S + 1
     assert institute.site.lab_of(member) is None
     assert institute.api.user(member)["groups"] == []
     assert not institute.folder(member).exists()
     assert institute.site.hub.text().count(f"{member} is not allowed any more; their labs stop now") == 1
     assert not is_inside(visitor)
+
+
+def test_start_of_who_is_out_is_cut_off(institute, member):
+    institute.api.stop(member)
+    institute.api.ask(member, profile="silent")
+    until(lambda: institute.site.lab_of(member), 20, "the container")
+    assert institute.api.server(member)["pending"] == "spawn"
+    institute.service.set_groups(member, [])
+    until(lambda: institute.api.server(member) is None, 30, "the start to be given up")
+    until(lambda: institute.site.lab_of(member) is None, 10, "the container to be gone")
+    assert not institute.folder(member).exists()
 
 
 def test_admin_who_is_out_is_no_admin(institute, member):
@@ -188,7 +203,8 @@ def test_restart_of_the_hub_in_an_outage_stops_no_lab(institute, member):
     institute.service.start()
     institute.wait_renewed("demo-keeper")
     assert is_inside(institute.resident)
-    assert f"{member} could not be looked up: What is kept of their login cannot be read" in site.hub.text()
+    until(lambda: institute.state()["unknown"] == [member], 10, "status to name the one whose login was spoilt")
+    assert site.hub.text().count(f"Whether {member} may stay cannot be told. No login of theirs is kept") == 1
     assert site.lab_answers(member)
     assert not lost.exists()
 
@@ -208,10 +224,10 @@ def test_grace_lets_a_lab_go_on_for_a_while(institute, member):
     assert "is allowed again; their labs go on" in institute.site.hub.text()
     institute.service.set_groups(member, [])
     until(lambda: groups() == [], REFRESH_S + 10, "them to be out")
-    began = time.monotonic()
     assert institute.site.lab_answers(member)
-    until(lambda: institute.api.server(member) is None, GRACE_S + 10, "the lab to stop")
-    assert GRACE_S - 1.5 < time.monotonic() - began < GRACE_S + 3
+    until(lambda: institute.api.server(member) is None, GRACE_S + 30, "the lab to stop")
+    out = institute.said_at(f"{member} is not allowed any more; their labs stop in {GRACE_S} s")
+    assert GRACE_S - 0.1 < institute.said_at(f"Removing user {member} from proxy") - out < GRACE_S + 3
 
 
 def test_metrics_are_shown(institute):
@@ -223,12 +239,13 @@ def test_metrics_are_shown(institute):
 def test_token_is_never_missing_half_or_old(reading):
     institute, thread, said = reading
     thread.join(READ_S + 30)
-    reads, missing, broken, least_s, tokens = json.loads(said[0])
+    reads, missing, broken, least_s, gap_s, tokens = json.loads(said[0])
     assert (missing, broken) == (0, 0)
     assert reads > 0.6 * READ_S / 0.2
     assert len(tokens) > READ_S / LIFE_S
     assert set(tokens) <= institute.service.issued()
-    assert least_s > LIFE_S / 2 - 1  # one: `exp` is in whole seconds
+    stall_s = max(0, gap_s - 2 * STEP_S)  # when the whole machine stood still, nobody renewed anything
+    assert least_s > LIFE_S / 2 - 1 - stall_s  # one: `exp` is in whole seconds
 
 
 def test_nothing_secret_is_in_a_log(institute, reading):

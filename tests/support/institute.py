@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -73,6 +75,12 @@ class Institute:
         """Another token than now is in the lab, and the hub finds the identity service well."""
         old = self.token(name)
         until(lambda: self.token(name) != old and self.state()["ok"], 30, "a new token in the lab", every_s=0.2)
+
+    def said_at(self, words: str) -> float:
+        """When the hub's log last had these words, in epoch seconds. Raises AssertionError if it never did."""
+        lines = [line for line in self.site.hub.text().splitlines() if words in line]
+        assert lines, f"The hub's log does not say: {words}"
+        return datetime.fromisoformat(re.match(r"\[\w (\S+ \S+) ", lines[-1])[1]).timestamp()
 
     def state(self) -> dict:
         """What `mlinfn status` reads."""
