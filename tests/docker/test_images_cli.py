@@ -90,7 +90,7 @@ def test_a_pull_that_is_interrupted_leaves_what_was(mlinfn, registry, mini_image
 
 
 @pytest.mark.parametrize(
-    "words", ["pull quay.io/never/offered", "pull mlinfn/lab", "build lab-nl", "build lab-ml --torch rocm"]
+    "words", ["pull registry.example.org/never/offered", "pull mlinfn/lab", "build lab-nl", "build lab-ml --torch rocm"]
 )
 def test_what_is_not_offered_or_not_ours_is_a_mistake(mlinfn, words):
     done = mlinfn("mlinfn/lab")(*words.split())
@@ -99,7 +99,7 @@ def test_what_is_not_offered_or_not_ours_is_a_mistake(mlinfn, words):
 
 
 def test_offered_images_of_ours_are_built(mlinfn, images, ml_image):
-    done = mlinfn("mlinfn/lab", ml_image, "quay.io/x/y:1")("build")
+    done = mlinfn("mlinfn/lab", ml_image, "registry.example.org/x/y:1")("build")
     assert done.returncode == 0, done.stdout
     assert re.search(r"lab: unchanged$", done.stdout, re.MULTILINE)
     assert re.search(r"lab-ml: unchanged$", done.stdout, re.MULTILINE)

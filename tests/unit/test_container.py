@@ -45,7 +45,7 @@ def test_a_site_cannot_loosen_a_lab_by_accident():
 
 
 def test_only_an_image_of_others_gets_the_group_that_docker_stacks_write_with():
-    theirs = replace(CHOICE, image="quay.io/jupyter/scipy-notebook:latest")
+    theirs = replace(CHOICE, image="registry.example.org/jupyter/scipy-notebook:latest")
     base = {**BASE, "host": {"group_add": ["300"]}}
     assert planned().host["group_add"] == []
     assert plan(Lab("site", ANNA), theirs, (), base, Limits()).host["group_add"] == ["300", "100"]

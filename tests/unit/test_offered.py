@@ -12,8 +12,9 @@ from jupyterhub_mlinfn.errors import UserError
 from jupyterhub_mlinfn.settings import Settings
 
 PASTED = {
-    "display_name": "Two", "slug": "two", "kubespawner_override": {"image": "quay.io/x/one"},
-    "profile_options": {"kind": {"choices": {"a": {"kubespawner_override": {"image": "quay.io/x/other:2"}}, "b": {}}}},
+    "display_name": "Two", "slug": "two", "kubespawner_override": {"image": "r.example.org/x/one"},
+    "profile_options": {
+        "kind": {"choices": {"a": {"kubespawner_override": {"image": "r.example.org/x/other:2"}}, "b": {}}}},
 }  # fmt: skip
 
 
@@ -24,9 +25,9 @@ def settings(*images: str, **more) -> Settings:
 
 
 def test_every_image_that_a_member_can_pick_is_found_once_with_its_tag():
-    found = references(settings("mlinfn/lab", "quay.io/x/one", profile_list=[PASTED]))
-    assert found == {f"mlinfn/lab:{__version__}": ("img0",), "quay.io/x/one:latest": ("img1", "two"),
-                     "quay.io/x/other:2": ("two",)}  # fmt: skip
+    found = references(settings("mlinfn/lab", "r.example.org/x/one", profile_list=[PASTED]))
+    assert found == {f"mlinfn/lab:{__version__}": ("img0",), "r.example.org/x/one:latest": ("img1", "two"),
+                     "r.example.org/x/other:2": ("two",)}  # fmt: skip
 
 
 def test_typed_images_are_not_among_them():
@@ -39,8 +40,8 @@ def test_images_on_the_host_that_match_are_offered_too():
 
 
 def test_only_images_of_others_are_pulled():
-    here = settings("mlinfn/lab", "quay.io/x/one", "a/b:1")
-    assert to_pull(here, []) == ["quay.io/x/one:latest", "a/b:1"]
+    here = settings("mlinfn/lab", "r.example.org/x/one", "a/b:1")
+    assert to_pull(here, []) == ["r.example.org/x/one:latest", "a/b:1"]
     assert to_pull(here, ["a/b:1"]) == ["a/b:1"]
 
 
