@@ -52,7 +52,7 @@ def pick_and_start(page: Page) -> list[int]:
     page.get_by_role("button", name=re.compile("^start", re.IGNORECASE)).click()
     expect(page.get_by_role("progressbar")).to_be_visible()
     shown: list[int] = []
-    page.expose_function("shown", shown.append)
+    page.expose_function("shown", lambda percent: shown.append(percent))
     page.evaluate(WATCH)
     screenshot(page, "progress")
     page.wait_for_url(re.compile(r"/lab"), timeout=START_MS)
@@ -92,7 +92,7 @@ def test_member_logs_in_picks_computes_types_and_stops(installed, page: Page):
     log_in(page, port, "demo-member", passwords["demo-member"])
     shown = pick_and_start(page)
     assert shown == sorted(shown)
-    assert len(set(shown)) >= 2, "nothing advanced while the lab started"
+    assert shown[-1] >= 90, "the bar stopped before the lab was nearly there"
     assert page.url.startswith(f"http://demo-member.localhost:{port}/")
     expect(page.locator(".jp-Launcher").first).to_be_visible(timeout=START_MS)
     assert run_a_cell(page, "import os, pwd\nprint(6 * 7, pwd.getpwuid(os.getuid()).pw_name)") == "42 demo-member"
