@@ -126,7 +126,7 @@ def _without(image_labels: Mapping[str, str]) -> dict[str, str]:
 def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     """Limits and mounts; those that are ours win over the site's own."""
     config = {
-        "shm_size": bytes_of(limits.shm),
+        "shm_size": _in_memory(limits.shm, choice, 2),
         **base.get("host", {}),
         "mounts": [mount.as_docker() for mount in mounts] + list(base.get("host", {}).get("mounts", ())),
         "group_add": [*base.get("host", {}).get("group_add", ()), *image_groups(choice.image)],
@@ -136,13 +136,18 @@ def host_config(choice: Choice, mounts: tuple[Mount, ...], base: Mapping[str, An
         "auto_remove": False,  # the Engine would remove a lab that dies while starting before anyone read its log
     }
     if limits.tmp:  # Docker's own options would forbid to run what pip and compilers put there
-        options = f"rw,exec,nosuid,nodev,mode=1777,size={bytes_of(limits.tmp)}"
+        options = f"rw,exec,nosuid,nodev,mode=1777,size={_in_memory(limits.tmp, choice, 4)}"
         config["tmpfs"] = {**config.get("tmpfs", {}), "/tmp": options}
     if choice.memory is not None:
         config |= {"mem_limit": choice.memory, "memswap_limit": choice.memory}
     if choice.cpus is not None:
         config |= {"cpu_period": 100_000, "cpu_quota": int(choice.cpus * 100_000)}
     return config
+
+
+def _in_memory(size: str, choice: Choice, part: int) -> int:
+    """Bytes that files may take, at most this part of the lab's memory: else who fills them up kills the whole lab."""
+    return min(bytes_of(size), *([choice.memory // part] if choice.memory else [bytes_of(size)]))
 
 
 def image_groups(image: str) -> tuple[str, ...]:

@@ -122,9 +122,9 @@ class Limits(Model):
     log_size: Memory = "10M"
     """Size of one log file of a lab's container; two are kept."""
     shm: Memory = "1G"
-    """Size of /dev/shm, which counts as the lab's memory where it is used. PyTorch's data loaders need it."""
+    """Size of /dev/shm, where PyTorch's data loaders work; at most half of the lab's memory, as which it counts."""
     tmp: Memory | None = None
-    """Size of a /tmp in the lab's memory. Empty: /tmp is on the disk, without a limit of its own."""
+    """Size of a /tmp in the lab's memory, at most a quarter of it. Empty: /tmp is on the disk, without a limit."""
 
 
 class Network(Model):

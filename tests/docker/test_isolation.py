@@ -121,7 +121,8 @@ def test_no_socket_of_the_engine_is_in_the_lab(cell):
 
 def test_only_what_is_the_persons_is_mounted(stack, anna):
     mounts = {m["Destination"]: m["Source"] for m in stack.lab_of("anna").attrs["Mounts"]}
-    assert mounts == {"/home/anna": str(stack.root / "users/anna")}
+    theirs = {"/home/anna": "users/anna", "/shared": "shared", "/shared/anna": "shared/anna"}
+    assert mounts == {target: str(stack.root / source) for target, source in theirs.items()}
 
 
 def test_a_labs_own_token_opens_nobody_elses_lab_and_no_list_of_members(stack, cell, boris):

@@ -107,10 +107,13 @@ def test_a_lab_has_the_groups_of_its_member():
     assert planned.host["group_add"] == ["90000"]  # and 100 as well where the image is not ours
 
 
-def test_sizes_of_shm_and_tmp_are_settings():
-    host = plan(Lab("site", ANNA), CHOICE, (), BASE, Limits(shm="2G", tmp="1G")).host
-    assert host["shm_size"] == 2 * 2**30
-    assert host["tmpfs"] == {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={2**30}"}
+def test_sizes_of_shm_and_tmp_are_settings_and_never_all_of_the_memory():
+    def sizes(**limits) -> tuple[int, int]:
+        host = plan(Lab("site", ANNA), CHOICE, (), BASE, Limits(**limits)).host
+        return host["shm_size"], int(host["tmpfs"]["/tmp"].rpartition("=")[2])
+
+    assert sizes(shm="64M", tmp="32M") == (64 * 2**20, 32 * 2**20)
+    assert sizes(shm="2G", tmp="1G") == (2**30 // 2, 2**30 // 4)
     assert "tmpfs" not in planned().host
 
 
