@@ -10,6 +10,7 @@ from typing import Any
 from .gpus import NOTHING as NO_GPU
 from .gpus import Lease, giving
 from .identity import Person
+from .images import OURS
 from .options import Choice
 from .settings import Limits, bytes_of
 from .volumes import Mount
@@ -155,7 +156,7 @@ def image_groups(image: str) -> tuple[str, ...]:
 
     The Jupyter docker-stacks, and what is built on them, keep /opt/conda and the like for the group `users`, 100.
     """
-    return () if image.startswith("mlinfn/") else ("100",)
+    return () if image.startswith(OURS) else ("100",)
 
 
 ROOT_NEEDS = ("SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "FOWNER")

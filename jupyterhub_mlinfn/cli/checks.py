@@ -179,8 +179,8 @@ def lab_images(facts: Facts) -> Finding:
 
 def _images_remedy(missing: Sequence[str]) -> str:
     """The verbs that bring them."""
-    ours = any(name.startswith("mlinfn/") for name in missing)
-    others = any(not name.startswith("mlinfn/") for name in missing)
+    ours = any(name.startswith(OURS) for name in missing)
+    others = any(not name.startswith(OURS) for name in missing)
     return "; ".join(["sudo mlinfn images build"] * ours + ["sudo mlinfn images pull"] * others)
 
 

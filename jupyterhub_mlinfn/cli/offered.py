@@ -8,11 +8,10 @@ from typing import Any
 
 from .. import __version__, options
 from ..errors import UserError
-from ..images import with_tag
+from ..images import OURS, with_tag
 from ..settings import Settings
 from .site import CHECKOUT
 
-OURS = "mlinfn/"
 FLAVOURS = {__version__: "cuda", f"{__version__}-no-torch": "none"}
 """Tags that `images/build` gives -> PyTorch of a lab-ml with that tag. Only lab-ml has more than one."""
 LABEL = "org.opencontainers.image.version"
