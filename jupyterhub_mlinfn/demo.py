@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from . import files, login, passwords
 from .errors import OperatorError, UserError
-from .settings import Settings
+from .settings import DEMO_GROUP, Settings
 
 UID = 69002
 COST, BLOCK, LANES = 16384, 8, 1
@@ -30,8 +30,8 @@ class MadeUp(NamedTuple):
 
 
 PEOPLE: Mapping[str, MadeUp] = {
-    "demo-member": MadeUp("Demo Member", (login.DEMO_GROUP,), "logs in and starts labs"),
-    "demo-keeper": MadeUp("Demo Keeper", (login.DEMO_GROUP, login.DEMO_KEEPERS), "is an admin as well"),
+    "demo-member": MadeUp("Demo Member", (DEMO_GROUP,), "logs in and starts labs"),
+    "demo-keeper": MadeUp("Demo Keeper", (DEMO_GROUP, login.DEMO_KEEPERS), "is an admin as well"),
     "demo-other": MadeUp("Demo Other", ("other",), "is in another group, and refused"),
     "demo-nobody": MadeUp("Demo Nobody", (), "is in no group, and refused"),
 }

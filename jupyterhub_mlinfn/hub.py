@@ -92,7 +92,7 @@ def _spawner(c: Any, settings: Settings) -> None:
         setattr(ours, field, getattr(settings, field))
     for field in ("starting", "limits", "uids", "gids", "gpus", "storage", "root_groups"):
         setattr(ours, field, getattr(settings, field))
-    ours.groups = login.sharing_groups(settings)
+    ours.groups = settings.sharing_groups
     ours.root = str(settings.root)
     ours.version = __version__
     ours.network_name = network.name(settings)

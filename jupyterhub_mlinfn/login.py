@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OperatorError
-from .settings import Settings, seconds_of
+from .settings import DEMO_GROUP, Settings, seconds_of
 
 LISTEN = "0A"  # the state in /proc/net/tcp
 CLIENT_FILES = ("iam_client_id", "iam_client_secret")
 DEMO_PATH = "/demo-iam"
 DEMO_CLIENT = "mlinfn"
-DEMO_GROUP = "demo"
 DEMO_KEEPERS = "demo/keepers"
 
 
@@ -120,13 +119,6 @@ def configure(c: Any, settings: Settings) -> None:
     _rules(c, settings)
     if settings.login == "demo":
         _demo_route(c, settings)
-
-
-def sharing_groups(settings: Settings) -> tuple[str, ...]:
-    """The groups that share a folder: those of `groups`, by default the ones that may log in."""
-    if settings.groups is not None:
-        return settings.groups
-    return {"iam": settings.iam.allowed_groups, "demo": (DEMO_GROUP,)}.get(settings.login, ())
 
 
 def _service(c: Any, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from pydantic import Field
 from . import settings_errors
 from .errors import OperatorError
 from .settings_cvmfs import CVMFS, image_clashes
+from .settings_rooms import Rooms, room_clashes
 from .settings_sections import IAM, Culling, GPUs, IDRange, Image, Limits, Network, Sizes, Starting, UnlistedImages
 from .settings_storage import Storage
 from .settings_types import ROOT_WORDS, UNITS, Clashes, Group, Hostname, Instance, Model, bytes_of, seconds_of, twice
@@ -21,6 +22,8 @@ __all__ = ["CVMFS", "UNITS", "GPUs", "Image", "Limits", "Settings", "Storage", "
            "seconds_of"]
 
 PORTS = 20  # of an instance, from `port` on
+DEMO_GROUP = "demo"
+"""The group of everybody in the demo."""
 
 
 class Settings(Model):
@@ -61,6 +64,11 @@ class Settings(Model):
     """What labs see of this machine's disks beside homes and the folders of groups."""
     cvmfs: CVMFS = CVMFS()
     """Software repositories in labs, at /cvmfs."""
+    rooms: Rooms = ()
+    """Labs in which the members of a group work together, each under their own name: a list, or each-group for one
+    room for each group that shares a folder."""
+    rooms_without_subdomains: Annotated[Literal["", "accepted"], Words("the word accepted, or nothing")] = ""
+    """The word accepted: rooms with `subdomains: false`, although a page in a room can then act as whoever opens it."""
     starting: Starting = Starting()
     """Time limits of a start."""
     limits: Limits = Limits()
@@ -73,6 +81,13 @@ class Settings(Model):
     """User ids given to members, once and for ever."""
     gids: IDRange = IDRange(first=90000, last=109999)
     """Group ids given to `groups`, once and for ever."""
+
+    @property
+    def sharing_groups(self) -> tuple[str, ...]:
+        """The groups that share a folder: those of `groups`, by default the ones that may log in."""
+        if self.groups is not None:
+            return self.groups
+        return {"iam": self.iam.allowed_groups, "demo": (DEMO_GROUP,)}.get(self.login, ())
 
     def clashes(self) -> Clashes:
         if not self.root.is_absolute() or len(self.root.parts) < 3:
@@ -87,6 +102,7 @@ class Settings(Model):
             yield ("instance",), "`-lab` separates instance and member in names of containers. Choose another name."
         yield from (*self._image_clashes(), *self._idle_clashes(), *self._file_clashes())
         yield from image_clashes(self.cvmfs, self.images)
+        yield from room_clashes(self.rooms, self.sharing_groups, self.subdomains, self.rooms_without_subdomains)
 
     def _image_clashes(self) -> Clashes:
         slugs = [image.slug for image in self.images]

@@ -30,6 +30,9 @@ of steps (from that model) and text for each."""
 NESTED = 4
 """How often the rest is looked at again: models within models within the settings, and one more."""
 
+MARKS = ("[key]", "[word]", "[list]")
+"""Steps in pydantic's paths that are in no file."""
+
 STAND_IN = "stand-in"
 """Takes the place of a wrong value that cannot be left out, to see what else is wrong."""
 
@@ -209,8 +212,9 @@ def _at(data: Any, steps: Steps) -> Any:
 
 
 def _written(steps: Steps) -> Steps:
-    """The path as it is in the file: pydantic marks the key of a mapping with a step of its own."""
-    return tuple(step for step in steps if step != "[key]")
+    """The path as it is in the file: pydantic marks with steps of its own the key of a mapping, and which of several
+    kinds a value was taken for."""
+    return tuple(step for step in steps if step not in MARKS)
 
 
 def shown(steps: Steps) -> str:

@@ -76,6 +76,8 @@ Issuer = text_like(r"^(https://[^\s/?#@]+|http://(localhost|127\.0\.0\.1)(:\d+)?
                    "an address such as https://iam.example.org (http only on this machine itself)")
 Subnet = Annotated[ipaddress.IPv4Network, BeforeValidator(no_number)]
 ROOT_WORDS = "an absolute path at least two levels deep, such as /srv/mlinfn"
+WHICH_KIND = ("[word]", "[list]")
+"""How pydantic is told to mark, in paths of errors, the kind of a value that may be a word or a list."""
 Clashes = Iterator[tuple[tuple[str | int, ...], str]]
 
 

@@ -24,6 +24,7 @@ LAYERS = (
     {"settings"},
     {"identity", "options", "gpus", "cvmfs", "capacity", "images", "volumes", "folders", "reclaim", "passwords",
      "tokens"},
+    {"rooms"},
     {"traits", "network", "culling", "ready", "login"},
     {"form", "container", "local", "demo", "collab", "backup", "metrics"},
     {"discovery", "claims"},

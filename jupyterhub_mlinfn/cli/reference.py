@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from ..settings_words import Place, place, place_of
+from ..settings_words import Place, place_of
 
 TOP = """# Settings
 
@@ -44,7 +44,8 @@ def settings_page(model: type[BaseModel]) -> str:
 
 def _inner(where: Place) -> type[BaseModel] | None:
     """The model of a key, or of the items of its list."""
-    return where.model or next((place(each).model for each in get_args(where.kind) if place(each).model), None)
+    item = where.below(0)
+    return where.model or (item.model if item else None)
 
 
 def _table(model: type[BaseModel]) -> str:
