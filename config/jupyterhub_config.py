@@ -11,7 +11,7 @@ from jupyterhub_mlinfn.settings import config_path, load
 c = get_config()  # noqa: F821 - traitlets provides it
 try:
     settings = load(environ=dict(os.environ))
-    hub.prepare(settings)
+    hub.prepare(settings, config_path(os.environ))
     hub.configure(c, settings, Path(__file__).parent / "culler_config.py", config_path(os.environ))
 except OperatorError as error:
     sys.exit(f"The hub does not start.\n{error}")

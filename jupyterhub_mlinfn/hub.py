@@ -29,6 +29,7 @@ from . import (
     network,
     options,
     reconcile,
+    room_names,
     sessions,
 )
 from .engine import EngineSpawner
@@ -112,11 +113,12 @@ def _culler(c: Any, config: Path, site_file: Path) -> None:
     c.JupyterHub.load_roles = [{"name": "culler", "scopes": CULLER_SCOPES, "services": ["culler"]}]
 
 
-def prepare(settings: Settings) -> None:
-    """What must be true before the hub binds its port: nobody unmeant can log in, tokens stay in memory, Docker
-    answers, the network is there, the profiles make sense. Raises OperatorError.
+def prepare(settings: Settings, site_file: Path) -> None:
+    """What must be true before the hub binds its port: nobody unmeant can log in, no room is named like a person,
+    tokens stay in memory, Docker answers, the network is there, the profiles make sense. Raises OperatorError.
     """
     login.check(settings)
+    room_names.check(site_file, settings)
     _require_tmpfs(settings)
     try:
         client = docker.APIClient(version="auto", **kwargs_from_env())

@@ -127,6 +127,11 @@ class Subjects:
                             "If that was you under an earlier account, the keeper can hand the name over.",
                             reason="subject")  # fmt: skip
 
+    def names(self) -> frozenset[str]:
+        """All names that are somebody's, or were."""
+        with _book(self.path) as book:
+            return frozenset(name for (name,) in book.execute("SELECT name FROM subjects"))
+
     def forget(self, name: str) -> bool:
         """True if the name was somebody's; whoever logs in with it next has it."""
         with _book(self.path) as book:

@@ -18,7 +18,7 @@ from typing import Any
 
 from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError
-from traitlets import Unicode, default
+from traitlets import Set, Unicode, default
 
 from . import passwords
 from .errors import OperatorError, UserError
@@ -82,6 +82,10 @@ class LocalAuthenticator(Authenticator):
         Nobody who is not in it can log in; without the file, nobody can.
         """)
 
+    without_identity = Set(Unicode(), config=True, help="""
+        Hub users who are nobody in the file, such as accounts of rooms. They are never looked for in it.
+        """)
+
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.attempts = Attempts()
@@ -114,6 +118,8 @@ class LocalAuthenticator(Authenticator):
 
     def validate_username(self, username: str) -> bool:
         """True if JupyterHub and we can both work with the name."""
+        if username in self.without_identity:
+            return True
         try:
             return passwords.check_name(username) == username and super().validate_username(username)
         except UserError:
@@ -136,6 +142,8 @@ class LocalAuthenticator(Authenticator):
 
     async def refresh_user(self, user, handler=None) -> dict | bool:
         """Groups and admin right as the file has them now, or False for who is no longer in it."""
+        if user.name in self.without_identity:
+            return True
         person = self._people().get(user.name)
         return self._model(user.name, person) if person else False
 

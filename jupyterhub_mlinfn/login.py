@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OperatorError
+from .rooms import rooms_of
 from .settings import DEMO_GROUP, Settings, seconds_of
 
 LISTEN = "0A"  # the state in /proc/net/tcp
@@ -109,11 +110,16 @@ def _address(words: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 def configure(c: Any, settings: Settings) -> None:
     """Sets the traits that decide who logs in and how. Raises OperatorError if a secret is missing."""
+    rooms = rooms_of(settings)
+    c.Authenticator.blocked_users = {room.name for room in rooms}  # else a newcomer could take the name of a room
+    accounts = {room.account for room in rooms}
     if settings.login == "local":
         c.JupyterHub.authenticator_class = "mlinfn-local"
+        c.LocalAuthenticator.without_identity = accounts
         c.LocalAuthenticator.passwords = f"{settings.root}/hub/passwords.json"
         return
     c.JupyterHub.authenticator_class = "indigo-iam"
+    c.IAMAuthenticator.without_identity = accounts
     c.CryptKeeper.keys = [secret(settings, "crypt_key")]
     _service(c, settings)
     _rules(c, settings)

@@ -22,6 +22,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from . import files
 from .errors import OperatorError, UserError
+from .settings_rooms import ACCOUNT
 
 LONGEST_NAME = 200
 SHORTEST_PASSWORD = 12
@@ -64,6 +65,8 @@ def check_name(name: str) -> str:
         raise UserError("A user name cannot have control characters or invisible ones in it.", reason="name")
     if set(unquote(name)) == {"."}:
         raise UserError("A user name cannot consist of dots only.", reason="name")
+    if name.startswith(ACCOUNT):
+        raise UserError(f"A user name cannot begin with {ACCOUNT}: such names are those of rooms.", reason="name")
     return name
 
 

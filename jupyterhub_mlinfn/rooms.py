@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from .identity import escape
 from .images import OURS
 from .settings import Settings
-from .settings_rooms import EACH_GROUP, RoomSettings
+from .settings_rooms import ACCOUNT, EACH_GROUP, RoomSettings
 
-ACCOUNT = "room-"
-"""What names of rooms' accounts begin with, and no person's."""
 FOLDERS = "/rooms"
 """Where a room's lab sees its folder."""
 

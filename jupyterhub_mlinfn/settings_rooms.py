@@ -12,6 +12,8 @@ from .settings_types import WHICH_KIND, Clashes, CPUs, Duration, Group, Memory, 
 from .settings_words import Words
 
 EACH_GROUP = "each-group"
+ACCOUNT = "room-"
+"""What the names of rooms' accounts begin with, and no person's."""
 RoomName = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9]|-[a-z0-9])*$", max_length=26), Words(
     "up to 26 small letters, digits and single hyphens that begin with a letter, such as cms")]
 RoomGPUs = Annotated[str, BeforeValidator(as_text), Field(pattern=r"^([a-z0-9]+([.-][a-z0-9]+)*:)?(0|[1-9]\d{0,2})$"),

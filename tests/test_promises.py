@@ -25,7 +25,7 @@ LAYERS = (
     {"identity", "options", "gpus", "cvmfs", "capacity", "images", "volumes", "folders", "reclaim", "passwords",
      "tokens"},
     {"rooms"},
-    {"traits", "network", "culling", "ready", "login"},
+    {"traits", "network", "culling", "ready", "login", "room_names"},
     {"form", "container", "local", "demo", "collab", "backup", "metrics"},
     {"discovery", "claims"},
     {"iam"},

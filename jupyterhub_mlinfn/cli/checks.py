@@ -61,6 +61,8 @@ class Facts:
     """The GPUs that were found, and what the keeper should know about them."""
     cvmfs: cvmfs_service.Seen = NOTHING_SEEN
     """How the repositories stand."""
+    misnamed_rooms: str = ""
+    """What is wrong with names of rooms: the file, lines and sentences."""
 
 
 Check = Callable[[Facts], "Finding | None"]
@@ -260,9 +262,17 @@ def secrets(facts: Facts) -> Finding:
     return Finding("green", "Secrets", "Each can be read by its service alone.")
 
 
-WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, disk, folders, subdomains)
+def rooms(facts: Facts) -> Finding | None:
+    """Nothing where no room is named like a person."""
+    if not facts.misnamed_rooms:
+        return None
+    return Finding("red", "Rooms", f"The hub does not start again. {facts.misnamed_rooms}", "mlinfn config check")
+
+
+WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, disk, folders, subdomains, rooms)
 """Those that have an answer while Docker is off."""
-STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, disk, folders, subdomains)
+STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, disk, folders, subdomains,
+                           rooms)
 DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
                            bridge_filter, cvmfs_shared, cvmfs_flags)
 

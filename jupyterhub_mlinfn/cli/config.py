@@ -14,9 +14,10 @@ app = typer.Typer(help="The settings, mlinfn.yaml.", no_args_is_help=True)
 @app.command()
 def check(context: typer.Context, json: Json = False) -> None:
     """Say everything that is wrong with the settings, or that nothing is."""
-    from .. import options
+    from .. import options, room_names
 
     site = context.obj
+    room_names.check(site.config, site.settings)
     profiles = options.profile_list_of(site.settings)
     options.parse_profiles(profiles)
     ignored = options.ignored_keys(profiles)

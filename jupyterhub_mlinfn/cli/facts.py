@@ -13,7 +13,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, files
+from .. import __version__, files, room_names
 from ..cvmfs import Unreadable, mounts, parsed
 from ..errors import OperatorError
 from ..gpus import Found, find
@@ -43,6 +43,7 @@ def gather(site: Site) -> Facts:
         "away": lambda: away(settings),
         "gpus": lambda: gpus(settings, about),
         "cvmfs": lambda: software(site),
+        "misnamed_rooms": lambda: misnamed_rooms(site),
     }
     with ThreadPoolExecutor(len(questions)) as threads:
         asked = {name: threads.submit(question) for name, question in questions.items()}
@@ -79,6 +80,15 @@ def identity(root: Path) -> dict[str, Any]:
         return json.loads((root / "hub" / "identity-service.json").read_text())
     except (OSError, ValueError):
         return {}
+
+
+def misnamed_rooms(site: Site) -> str:
+    """What is wrong with names of rooms; empty if nothing is, or it cannot be known."""
+    try:
+        room_names.check(site.config, site.settings)
+    except OperatorError as error:
+        return " ".join(str(error).splitlines()[1:])
+    return ""
 
 
 def tagged(reference: str) -> str:

@@ -69,7 +69,7 @@ def remove(context: typer.Context, name: Name, json: Json = False) -> None:
     """Let somebody in no more. Their files stay."""
     from .. import passwords
 
-    name = passwords.check_name(name)
+    name = passwords.normalise(name)  # also one that nobody can have any more
     passwords.change(_people(context.obj), lambda people: passwords.removed(people, name))
     if json:
         as_json({"removed": name})

@@ -174,6 +174,8 @@ class IAMAuthenticator(Refreshing, GenericOAuthenticator):
 
     def validate_username(self, username: str) -> bool:
         """True if JupyterHub and we can both work with the name."""
+        if username in self.without_identity:
+            return True
         try:
             return passwords.check_name(username) == username and super().validate_username(username)
         except UserError:

@@ -204,6 +204,7 @@ async def test_accounts_of_nobody_are_left_alone(issuer, tmp_path):
     ours = authenticator(issuer, tmp_path, without_identity={"room-cms"})
     assert await ours.refresh_user(Account({"name": "room-cms", "auth_state": None})) is True
     assert await ours.refresh_user(Account({"name": "anna", "auth_state": None})) is False
+    assert [ours.validate_username(name) for name in ("room-cms", "room-ml", "anna")] == [True, False, True]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def test_a_well_instance_is_green():
         ({"services": {**WELL.services, "cvmfs-probe": "unhealthy"}}, "Services", "amber", "mlinfn logs cvmfs-probe"),
         ({"services": {**WELL.services, "gpus": "missing"}}, "Services", "amber", "nvidia-smi; mlinfn up"),
         ({"engine": {**WELL.engine, "CDISpecDirs": None}}, "CDI", "amber", "cdi"),
+        ({"misnamed_rooms": "/x.yaml:1: rooms: cms is."}, "Rooms", "red", "mlinfn config check"),
         ({"engine": {**WELL.engine, "BridgeNfIptables": False}}, "Between labs", "red", "br_netfilter"),
     ],
 )

@@ -60,6 +60,15 @@ async def test_an_impossible_name_is_refused_with_a_sentence(login, name):
     assert refusal.value.status_code == 403
 
 
+async def test_the_account_of_a_room_is_nobody_here_and_nobody_else_is_called_so(path):
+    hub = LocalAuthenticator(passwords=str(path), without_identity={"room-cms"})
+    assert await hub.refresh_user(SimpleNamespace(name="room-cms")) is True
+    assert [hub.validate_username(name) for name in ("room-cms", "room-ml", "anna")] == [True, False, True]
+    with pytest.raises(HTTPError, match="those of rooms"):
+        await hub.get_authenticated_user(None, typed("room-cms"))
+    hub.executor.shutdown()
+
+
 async def test_refresh_follows_the_file(login, path):
     anna = SimpleNamespace(name="anna")
     assert await login.refresh_user(anna) == {"name": "anna", "admin": True, "groups": ["cms", "ml"]}

@@ -44,6 +44,13 @@ def test_local_people_need_no_identity_service(settings):
     assert login.issuer(settings()) == ""
 
 
+@pytest.mark.parametrize(("login", "authenticator"), [("local", "LocalAuthenticator"), ("demo", "IAMAuthenticator")])
+def test_accounts_of_rooms_are_nobody_and_names_of_rooms_nobodys(settings, login, authenticator):
+    c = configured(settings(login=login, groups=["cms"], rooms=[{"name": "muons", "group": "cms"}]))
+    assert c[authenticator].without_identity == {"room-muons"}
+    assert c.Authenticator.blocked_users == {"muons"}
+
+
 def test_iam_gets_its_rules_and_its_client_from_files(settings):
     here = settings(login="iam", iam=IAM)
     c = configured(here)

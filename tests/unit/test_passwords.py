@@ -27,7 +27,8 @@ def test_a_name_that_works_has_one_spelling(typed, name):
 @pytest.mark.parametrize(
     ("name", "why"),
     [("", "empty"), ("   ", "empty"), ("a/b", "slash"), ("../x", "slash"), ("a\nb", "control"), ("a\x00b", "control"),
-     ("an\u200bna", "invisible"), ("\u202eanna", "invisible"), ("a" * 201, "201"), ("..", "dots"), ("%2e%2e", "dots")],
+     ("an\u200bna", "invisible"), ("\u202eanna", "invisible"), ("a" * 201, "201"), ("..", "dots"), ("%2e%2e", "dots"),
+     ("room-cms", "those of rooms"), (" Room-", "those of rooms")],
     ids=lambda value: repr(value)[:12],
 )
 def test_a_name_that_cannot_work_is_refused_with_the_reason(name, why):
