@@ -5,6 +5,7 @@ Claims come from outside, so every value is checked for its type, length and cha
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,6 +17,9 @@ from .settings_types import GROUP
 MOST_GROUPS = 500
 LONGEST_GROUP = 255  # JupyterHub's column
 LONGEST_TEXT = 200
+COLORS = ("#1f6fb4", "#b4541f", "#2a7d3f", "#a8323e", "#6b4fa3", "#7a5a3a", "#a83c82", "#4d6b1f", "#0f7378", "#8a6100",
+          "#33508f", "#8c2f6b", "#3f6f5a", "#9c4221", "#5b5f97", "#5f6368")  # fmt: skip
+"""Colours of people's cursors: each can be told from the paper, and white initials can be read on it."""
 
 Claims = Mapping[str, Any]
 
@@ -57,9 +61,14 @@ def full_name(claims: Claims) -> str:
 
 
 def user_info(claims: Claims, name: str) -> dict[str, str]:
-    """What JupyterHub passes on to JupyterLab: `{"name": ..., "display_name": ..., "initials": ...}`."""
+    """What JupyterHub passes on to JupyterLab: `{"name": ..., "display_name": ..., "initials": ..., "color": ...}`."""
     called = full_name(claims) or name
-    return {"name": called, "display_name": called, "initials": initials(called)}
+    return {"name": called, "display_name": called, "initials": initials(called), "color": color(name)}
+
+
+def color(name: str) -> str:
+    """The colour of the person with this user name, the same at each login, such as #1f6fb4."""
+    return COLORS[hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[0] % len(COLORS)]
 
 
 def initials(called: str) -> str:

@@ -20,7 +20,7 @@ from jupyterhub.auth import Authenticator
 from tornado.web import HTTPError
 from traitlets import Set, Unicode, default
 
-from . import passwords
+from . import claims, passwords
 from .errors import OperatorError, UserError
 
 
@@ -161,5 +161,6 @@ class LocalAuthenticator(Authenticator):
             raise HTTPError(503, "Logging in does not work at the moment. Tell the keeper of this service.") from None
 
     def _model(self, name: str, person: passwords.Person) -> dict:
-        model = {"name": name, "admin": person.admin or name in self.admin_users}
+        admin = person.admin or name in self.admin_users
+        model = {"name": name, "admin": admin, "user_info": claims.user_info({}, name)}
         return {**model, "groups": list(person.groups)} if self.manage_groups else model

@@ -25,16 +25,18 @@ LAYERS = (
     {"identity", "options", "gpus", "cvmfs", "capacity", "images", "volumes", "folders", "reclaim", "passwords",
      "tokens"},
     {"rooms"},
-    {"traits", "network", "culling", "ready", "login", "room_names"},
+    {"traits", "network", "culling", "ready", "login", "room_names", "claims"},
     {"form", "container", "local", "demo", "collab", "backup", "metrics"},
-    {"discovery", "claims"},
+    {"discovery"},
     {"iam"},
     {"passwd", "engine"},
     {"member"},
+    {"room"},
     {"software"},
     {"spawner"},
     {"reconcile", "sessions"},
-    {"gpu_api", "gpu_accounts", "activity"},
+    {"gpu_api", "gpu_accounts", "activity", "room_accounts"},
+    {"room_api"},
     {"hub"},
 )
 SIDE_BY_SIDE = {
@@ -43,7 +45,8 @@ SIDE_BY_SIDE = {
 }  # fmt: skip
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.
-MAY_CATCH_ALL = {f"jupyterhub_mlinfn/{name}.py" for name in ("sessions", "reconcile", "gpu_accounts", "hub")}
+MAY_CATCH_ALL = {f"jupyterhub_mlinfn/{name}.py" for name in ("sessions", "reconcile", "gpu_accounts", "hub",
+                                                         "room_accounts")}
 
 
 def tracked(*patterns: str) -> list[Path]:

@@ -12,6 +12,7 @@ from support.hostile_issuer import CLIENT, FORGED, PEOPLE, SECRET, Issuer
 from support.hub import Hub, running_stock_hub
 from support.wait import until
 
+from jupyterhub_mlinfn import claims
 from jupyterhub_mlinfn.form import TEMPLATES
 
 CONFIG = """
@@ -83,7 +84,8 @@ def test_truth_lets_in(hub, issuer):
     anna = hub.api.user("anna")
     assert sorted(anna["groups"]) == ["cms", "cms/ml"]
     assert anna["admin"] is False
-    assert anna["user_info"] == {"name": "Anna Rossi", "display_name": "Anna Rossi", "initials": "AR"}
+    assert anna["user_info"] == {"name": "Anna Rossi", "display_name": "Anna Rossi", "initials": "AR",
+                                 "color": claims.color("anna")}  # fmt: skip
 
 
 def test_requests_carry_what_binds_them_to_this_browser(hub, issuer):

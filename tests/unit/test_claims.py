@@ -92,8 +92,23 @@ def test_initials(name, initials):
 
 def test_people_are_called_as_they_say():
     said = {"name": "  Anna \t Rossi ", "email": "anna@example.org"}
-    assert claims.user_info(said, "anna") == {"name": "Anna Rossi", "display_name": "Anna Rossi", "initials": "AR"}
+    assert claims.user_info(said, "anna") == {"name": "Anna Rossi", "display_name": "Anna Rossi", "initials": "AR",
+                                              "color": claims.color("anna")}  # fmt: skip
     assert claims.git_user(said) == {"name": "Anna Rossi", "email": "anna@example.org"}
     assert claims.full_name({"given_name": "Anna", "family_name": "Rossi"}) == "Anna Rossi"
     assert claims.user_info({}, "anna")["display_name"] == "anna"
     assert claims.git_user({"email": "no address"}) == {}
+
+
+def test_people_have_colours_that_stay_and_can_be_read_on():
+    names = [f"person{number}" for number in range(200)]
+    assert {claims.color(name) for name in names} == set(claims.COLORS)
+    assert claims.color("anna") == claims.color("anna")
+    assert min(contrast_with_white(each) for each in claims.COLORS) > 4.5
+
+
+def contrast_with_white(colour):
+    """The ratio that WCAG 2 asks to be 4.5 for text."""
+    parts = [int(colour[at:at + 2], 16) / 255 for at in (1, 3, 5)]
+    light = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 1.05 / (0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] + 0.05)

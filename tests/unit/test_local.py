@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from tornado.web import HTTPError
 
-from jupyterhub_mlinfn import passwords
+from jupyterhub_mlinfn import claims, passwords
 from jupyterhub_mlinfn.errors import UserError
 from jupyterhub_mlinfn.local import Attempts, LocalAuthenticator, delay_s
 from jupyterhub_mlinfn.passwords import Person
@@ -71,9 +71,11 @@ async def test_the_account_of_a_room_is_nobody_here_and_nobody_else_is_called_so
 
 async def test_refresh_follows_the_file(login, path):
     anna = SimpleNamespace(name="anna")
-    assert await login.refresh_user(anna) == {"name": "anna", "admin": True, "groups": ["cms", "ml"]}
+    info = {"name": "anna", "display_name": "anna", "initials": "A", "color": claims.color("anna")}
+    known = {"name": "anna", "user_info": info}
+    assert await login.refresh_user(anna) == {**known, "admin": True, "groups": ["cms", "ml"]}
     passwords.change(path, lambda people: {"anna": Person(people["anna"].hash, groups=("ml",))})
-    assert await login.refresh_user(anna) == {"name": "anna", "admin": False, "groups": ["ml"]}
+    assert await login.refresh_user(anna) == {**known, "admin": False, "groups": ["ml"]}
     passwords.change(path, lambda people: passwords.removed(people, "anna"))
     assert await login.refresh_user(anna) is False
     assert await login.get_authenticated_user(None, typed("anna")) is None
