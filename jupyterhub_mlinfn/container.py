@@ -33,6 +33,8 @@ class Lab:
     """How they are given: see `giving.way`."""
     has_root: bool = False
     """Whether its member may become root in it."""
+    room: str = ""
+    """Name of the room that it is; empty for a member's lab."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def labels(lab: Lab, choice: Choice) -> dict[str, str]:
         f"{LABELS}image": choice.image,
         "hub.jupyter.org/username": lab.person.name,
         "hub.jupyter.org/servername": lab.server,
+        **({f"{LABELS}room": lab.room} if lab.room else {}),
         **giving.labels(lab.gpus, LABELS),
     }
 

@@ -45,8 +45,18 @@ def of_person(root: Path, person: Person) -> tuple[Folder, ...]:
     return (
         Folder(root / "users" / person.safe_name, person.uid, person.uid, 0o700),
         Folder(root / "shared" / person.safe_name, person.uid, person.uid, 0o755),
-        *(Folder(root / "groups" / each.safe_name, 0, each.gid, GROUP_MODE, for_group=True) for each in person.groups),
+        *_of_groups(root, person),
     )
+
+
+def of_room(root: Path, person: Person) -> tuple[Folder, ...]:
+    """What has to be there for the lab of a room, which its account alone opens."""
+    return (Folder(root / person.home.lstrip("/"), person.uid, person.uid, 0o700), *_of_groups(root, person))
+
+
+def _of_groups(root: Path, person: Person) -> Iterator[Folder]:
+    for each in person.groups:
+        yield Folder(root / "groups" / each.safe_name, 0, each.gid, GROUP_MODE, for_group=True)
 
 
 def make(folder: Folder) -> None:

@@ -52,17 +52,19 @@ class Group:
 
 @dataclass(frozen=True)
 class Person:
-    """A member as the container knows them. `uid` is None where the image's own user is used."""
+    """A member, or a room, as the container knows them. `uid` is None where the image's own user is used."""
 
     name: str
     safe_name: str
     uid: int | None = None
     groups: tuple[Group, ...] = ()
+    place: str = ""
+    """Path of the home folder where that is not /home/NAME."""
 
     @property
     def home(self) -> str:
         """Path of the home folder inside the lab."""
-        return f"/home/{self.safe_name}"
+        return self.place or f"/home/{self.safe_name}"
 
 
 class Identities:

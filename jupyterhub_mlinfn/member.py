@@ -16,6 +16,7 @@ from traitlets import Bool
 from . import claims, folders, reclaim, tokens, volumes
 from .engine import EngineSpawner
 from .errors import UserError
+from .folders import Folder
 from .identity import Identities, Person, escape
 from .traits import ModelTrait
 from .volumes import Mount
@@ -58,7 +59,15 @@ class MemberSpawner(EngineSpawner):
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self.executor, self._make_folders, person)
         of_site = volumes.of_site(self.storage, self.in_groups)
-        return (*volumes.of_person(Path(self.root), person), *of_site)
+        return (*self.mounts_of(person), *of_site)
+
+    def mounts_of(self, person: Person) -> tuple[Mount, ...]:
+        """What of this service's own folders the lab sees."""
+        return volumes.of_person(Path(self.root), person)
+
+    def folders_of(self, person: Person) -> tuple[Folder, ...]:
+        """Those of them that are made for the lab, its home first."""
+        return folders.of_person(Path(self.root), person)
 
     @property
     def carries_token(self) -> bool:
@@ -112,7 +121,7 @@ class MemberSpawner(EngineSpawner):
 
     def _make_folders(self, person: Person) -> None:
         """Blocks while the disk thinks."""
-        home, *others = folders.of_person(Path(self.root), person)
+        home, *others = self.folders_of(person)
         for each in (home, *others):
             folders.make(each)
         folders.link(home, volumes.links(person, self.cvmfs))

@@ -112,6 +112,8 @@ class Settings(Model):
                 yield ("images", index, "slug"), f"{slug} is the slug of images[{slugs.index(slug)}] already."
             if slug == "unlisted":
                 yield ("images", index, "slug"), "`unlisted` is kept for `unlisted_images`. Take another slug."
+            if slug == "room" and self.rooms:
+                yield ("images", index, "slug"), "`room` is kept for `rooms`. Take another slug."
         for index in defaults[1:]:
             yield ("images", index, "default"), f"images[{defaults[0]}] is the default already. Keep one of them."
 

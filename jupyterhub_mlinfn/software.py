@@ -18,8 +18,8 @@ from traitlets import Unicode
 from .container import ContainerPlan
 from .cvmfs import KERNEL, NOTHING_SAID, State, Unreadable, archive, parsed, trouble
 from .errors import UserError
-from .member import MemberSpawner
 from .options import Choice, Offer, Profile
+from .room import RoomSpawner
 from .settings_cvmfs import IN_LABS
 
 ANSWER_S = 1
@@ -29,7 +29,7 @@ REFUSALS = ("not a shared", "bind source path does not exist")
 NONE_IN_LABS = "Labs have no /cvmfs at the moment, because of how this machine is set up. Tell the keeper."
 
 
-class SoftwareSpawner(MemberSpawner):
+class SoftwareSpawner(RoomSpawner):
     """How a lab gets /cvmfs, and a kernel from a view in it."""
 
     cvmfs_url = Unicode("", config=True, help="Where the prober says which repositories answer. Empty: nobody does.")

@@ -92,6 +92,8 @@ class MLINFNSpawner(SoftwareSpawner):
     @property
     def offer(self) -> Offer:
         """What this member may pick, by their groups of now."""
+        if self.room:
+            return self.room_offer(self.room)
         pickable = picks(self.lending.classes, limits_of(self.in_groups, self.gpus))
         return options.offer(options.with_gpus(self.profiles(), pickable), self.in_groups)
 
@@ -176,7 +178,7 @@ class MLINFNSpawner(SoftwareSpawner):
 
     async def _plan(self, choice: Choice, person: Person, lease: Lease) -> ContainerPlan:
         by = giving.way(lease, self.gpus.driver, self.lending.is_simulated)
-        lab = Lab(self.instance, person, self.name, lease, by, self.has_root)
+        lab = Lab(self.instance, person, self.name, lease, by, self.has_root, self.room_name)
         image = (await self.docker("inspect_image", choice.image))["Config"]
         mounts = (*await self._folders(person, image), *await self.token_mounts(person), *software(self.cvmfs))
         base = {
@@ -281,7 +283,7 @@ def _spawn_exception(message: str, reason: str) -> SpawnException:
 
 async def _draw(spawner: MLINFNSpawner) -> str:
     await spawner.known()
-    shown = await glance.form(spawner.lending, spawner.in_groups)
+    shown = None if spawner.room else await glance.form(spawner.lending, spawner.in_groups)
     offer = await spawner.with_notes(spawner.offer)
     return form.render(offer, spawner.user_options, form.linked(spawner.handler), spawner.contact, shown)
 

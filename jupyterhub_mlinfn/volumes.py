@@ -47,8 +47,18 @@ def of_person(root: Path, person: Person) -> tuple[Mount, ...]:
         Mount(f"{root}/users/{person.safe_name}", person.home),
         Mount(f"{root}/shared", SHARED, read_only=True),
         Mount(f"{root}{mine}", mine),
-        *(Mount(f"{root}{group.folder}", group.folder) for group in person.groups),
+        *_of_groups(root, person),
     )
+
+
+def of_room(root: Path, person: Person) -> tuple[Mount, ...]:
+    """What the lab of a room sees: its own folder, that of its group, and to read what everybody shares."""
+    mine, shared = Mount(f"{root}{person.home}", person.home), Mount(f"{root}/shared", SHARED, read_only=True)
+    return (mine, shared, *_of_groups(root, person))
+
+
+def _of_groups(root: Path, person: Person) -> tuple[Mount, ...]:
+    return tuple(Mount(f"{root}{group.folder}", group.folder) for group in person.groups)
 
 
 def of_site(storage: Storage, groups: Collection[str]) -> tuple[Mount, ...]:

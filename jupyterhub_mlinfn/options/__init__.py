@@ -13,7 +13,7 @@ from .choice import Choice, from_form, parse
 from .offers import Offer, offer, with_gpus
 from .profiles import FreeText, Option, Pick, Profile, ignored_keys, parse_profiles
 from .references import is_image_reference
-from .site import host_profiles, profile_list_of
+from .site import host_profiles, profile_list_of, room_profile
 
 __all__ = [
     "Choice",
@@ -30,5 +30,6 @@ __all__ = [
     "parse",
     "parse_profiles",
     "profile_list_of",
+    "room_profile",
     "with_gpus",
 ]

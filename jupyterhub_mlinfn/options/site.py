@@ -12,6 +12,7 @@ from .profiles import slug_of
 from .references import is_image_reference
 
 UNLISTED_PROFILE = "unlisted"
+ROOM_PROFILE = "room"
 
 
 def profile_list_of(settings: Any) -> list[dict[str, Any]]:
@@ -26,6 +27,16 @@ def host_profiles(patterns: Iterable[str], references: Iterable[str], settings: 
     listed = {image.image for image in settings.images}
     matching = {name for name in references if any(fnmatchcase(name, pattern) for pattern in patterns)}
     return [_of_host(name, settings.sizes) for name in sorted(matching - listed) if is_image_reference(name)]
+
+
+def room_profile(room: Any) -> dict[str, Any]:
+    """The profile of a room: anything with `title`, `image`, `memory` and `cpus`."""
+    return {
+        "slug": ROOM_PROFILE,
+        "display_name": room.title,
+        "spawner_override": {"image": room.image},
+        "profile_options": _size_options([room.memory], [room.cpus]),
+    }
 
 
 def _of_image(image: Any, sizes: Any) -> dict[str, Any]:

@@ -51,6 +51,15 @@ def test_only_an_image_of_others_gets_the_group_that_docker_stacks_write_with():
     assert plan(Lab("site", ANNA), theirs, (), base, Limits()).host["group_add"] == ["300", "100"]
 
 
+def test_a_room_says_so_on_its_label_whatever_its_image_says():
+    base = {**BASE, "image_labels": {"it.infn.mlinfn.room": "another"}}
+    room = Person("room-cms", "room-cms", 70001, place="/rooms/cms")
+    create = plan(Lab("site", room, room="cms"), CHOICE, (), base, Limits()).create
+    assert create["labels"]["it.infn.mlinfn.room"] == "cms"
+    assert create["working_dir"] == create["environment"]["HOME"] == "/rooms/cms"
+    assert planned(image_labels=base["image_labels"]).create["labels"]["it.infn.mlinfn.room"] == ""
+
+
 def test_labels_are_those_of_the_contract():
     labels = planned().create["labels"]
     assert labels == {

@@ -19,7 +19,7 @@ ANNA = Person("anna", "anna", 70000, (Group("cms", "cms", 90000),))
 @pytest.fixture
 def root(tmp_path):
     """A root folder as `mlinfn prepare` makes it."""
-    for name in ("users", "shared", "groups"):
+    for name in ("users", "shared", "groups", "rooms"):
         (tmp_path / name).mkdir(mode=0o755)
     return tmp_path
 
@@ -149,6 +149,18 @@ def test_a_lab_sees_its_members_folders_and_no_other(root):
         "/shared/anna": (f"{root}/shared/anna", False), "/groups/cms": (f"{root}/groups/cms", False),
     }  # fmt: skip
     assert volumes.links(Person("bob", "bob", 70001)) == {"shared": "/shared"}
+
+
+def test_a_room_has_a_folder_that_its_account_alone_opens_and_that_of_its_group(root):
+    room = Person("room-muons", "room-muons", 70005, ANNA.groups, place="/rooms/muons")
+    for folder in folders.of_room(root, room):
+        folders.make(folder)
+    assert owner_and_mode(root / "rooms/muons") == (70005, 70005, "0o700")
+    assert owner_and_mode(root / "groups/cms") == (0, 90000, "0o2770")
+    assert list((root / "users").iterdir()) == []
+    seen = {mount.target: (mount.source, mount.read_only) for mount in volumes.of_room(root, room)}
+    assert seen == {"/rooms/muons": (f"{root}/rooms/muons", False), "/shared": (f"{root}/shared", True),
+                    "/groups/cms": (f"{root}/groups/cms", False)}  # fmt: skip
 
 
 def test_the_sites_folders_are_for_whom_it_says():
