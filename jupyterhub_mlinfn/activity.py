@@ -30,27 +30,27 @@ async def kernels(url: str, token: str, answer_s: float = ANSWER_S) -> Kernels:
     A lab that says nothing, refuses or fails may compute all the same: unknown. One that answers something else than
     a list of kernels has none that could be asked: idle.
     """
-    # One of its own: the shared one asks ten at a time, and a lab may keep it waiting.
-    client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=LONGEST_ANSWER)
     try:
-        answer = await client.fetch(
-            f"{url}api/kernels", headers={"Authorization": f"token {token}"}, follow_redirects=False,
-            connect_timeout=answer_s, request_timeout=answer_s)  # fmt: skip
+        found = await asked(f"{url}api/kernels", token, answer_s)
     except HTTPClientError as error:
         return "idle" if 300 <= error.code < 400 or error.code == 404 else "unknown"
     except OSError:
         return "unknown"
+    return "busy" if any(map(_computes, found if isinstance(found, list) else ())) else "idle"
+
+
+async def asked(url: str, token: str, answer_s: float, longest: int = LONGEST_ANSWER) -> Any:
+    """The data that a lab answers with, None for what is not JSON. Raises HTTPClientError and OSError."""
+    # One of its own: the shared one asks ten at a time, and a lab may keep it waiting.
+    client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=longest)
+    try:
+        answer = await client.fetch(url, headers={"Authorization": f"token {token}"}, follow_redirects=False,
+                                    connect_timeout=answer_s, request_timeout=answer_s)  # fmt: skip
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
     finally:
         client.close()
-    return "busy" if any(map(_computes, _listed(answer.body))) else "idle"
-
-
-def _listed(body: bytes) -> list[Any]:
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return []
-    return found if isinstance(found, list) else []
 
 
 def _computes(kernel: Any) -> bool:
@@ -58,13 +58,14 @@ def _computes(kernel: Any) -> bool:
 
 
 def started_with(container: Mapping[str, Any]) -> dict[str, Any]:
-    """What a lab's inspected container says of it: {"profile": "lab", "memory": 8589934592, "gpus": False}."""
+    """What a lab's inspected container says of it: {"profile": "lab", "memory": 8589934592, "gpus": False, "room": ""}.
+    """
     labels = container["Config"].get("Labels") or {}
     return {"profile": labels.get(f"{LABELS}profile", ""), "memory": container["HostConfig"].get("Memory") or 0,
-            "gpus": bool(labels.get(f"{LABELS}gpus"))}  # fmt: skip
+            "gpus": bool(labels.get(f"{LABELS}gpus")), "room": labels.get(f"{LABELS}room", "")}  # fmt: skip
 
 
-def _own_token(container: Mapping[str, Any]) -> str:
+def own_token(container: Mapping[str, Any]) -> str:
     """The token that the lab was started with; an empty one lets nobody in."""
     lines = container["Config"].get("Env") or ()
     return next((line.partition("=")[2] for line in lines if line.startswith("JUPYTERHUB_API_TOKEN=")), "")
@@ -83,7 +84,7 @@ class LabHandler(APIHandler):
         container = await spawner.get_object() if spawner and spawner.ready else None
         if container is None:
             raise HTTPError(404, "There is no such lab.")
-        state = await kernels(spawner.server.url, _own_token(container))
+        state = await kernels(spawner.server.url, own_token(container))
         self.write({**started_with(container), "kernels": state})
 
 

@@ -13,19 +13,22 @@ from urllib.parse import quote
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
+from .rooms import rooms_of
 from .settings import Settings, bytes_of, load, seconds_of
 
 log = logging.getLogger("jupyterhub.mlinfn.culling")
 
 
 def idle_limit_s(settings: Settings, lab: Mapping[str, Any]) -> int:
-    """Seconds of idleness allowed to a lab: by image, else by memory size, else as to all.
+    """Seconds of idleness allowed to a lab: by room or image, else by memory size, else as to all.
 
     `lab` is what `activity` says of it. One with a GPU is allowed no more than `culling.gpu_idle`.
     """
     image = next((image for image in settings.images if image.slug == lab["profile"]), None)
+    room = next((room for room in rooms_of(settings) if room.name == lab["room"]), None)
     by_memory = {bytes_of(size): idle for size, idle in settings.culling.memory_idle.items()}
-    limit_s = seconds_of((image and image.idle) or by_memory.get(lab["memory"]) or settings.culling.idle)
+    own = room.idle if room else image and image.idle
+    limit_s = seconds_of(own or by_memory.get(lab["memory"]) or settings.culling.idle)
     return min([limit_s, *(_gpu_idle_s(settings) if lab["gpus"] else ())])
 
 
@@ -37,8 +40,8 @@ def _gpu_idle_s(settings: Settings) -> list[int]:
 
 def shortest_s(settings: Settings) -> int:
     """The shortest idle time that any lab has."""
-    by_image = [image.idle for image in settings.images if image.idle]
-    usual = map(seconds_of, [settings.culling.idle, *settings.culling.memory_idle.values(), *by_image])
+    own = [each.idle for each in (*settings.images, *rooms_of(settings)) if each.idle]
+    usual = map(seconds_of, [settings.culling.idle, *settings.culling.memory_idle.values(), *own])
     return min([*usual, *_gpu_idle_s(settings)])
 
 

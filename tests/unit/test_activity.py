@@ -82,7 +82,7 @@ async def test_a_lab_that_says_nothing_may_compute():
 
 
 def test_what_a_lab_was_started_with_is_on_its_container():
-    labels = {"it.infn.mlinfn.profile": "lab-ml", "it.infn.mlinfn.gpus": "GPU-1"}
+    labels = {"it.infn.mlinfn.profile": "lab-ml", "it.infn.mlinfn.gpus": "GPU-1", "it.infn.mlinfn.room": "cms"}
     container = {"Config": {"Labels": labels}, "HostConfig": {"Memory": 2**33}}
-    assert started_with(container) == {"profile": "lab-ml", "memory": 2**33, "gpus": True}
-    assert started_with({"Config": {}, "HostConfig": {}}) == {"profile": "", "memory": 0, "gpus": False}
+    assert started_with(container) == {"profile": "lab-ml", "memory": 2**33, "gpus": True, "room": "cms"}
+    assert started_with({"Config": {}, "HostConfig": {}}) == {"profile": "", "memory": 0, "gpus": False, "room": ""}

@@ -17,6 +17,8 @@ def test_who_nobody_claims_is_named():
 
 
 SETTINGS = Settings(
+    groups=["cms"],
+    rooms=[{"name": "cms", "group": "cms", "idle": "20m"}, {"name": "ml", "group": "cms"}],
     images=[{"slug": "quick", "title": "Q", "image": "q", "idle": "10m"}],
     sizes={"memory": ["2G", "32G"]},
     culling={"idle": "2h", "memory_idle": {"32G": "30m"}, "max_age": "1d"},
@@ -27,14 +29,18 @@ SETTINGS = Settings(
     ("lab", "limit"),
     [({"profile": "quick", "memory": "32G"}, 600), ({"profile": "other", "memory": "32G"}, 1800),
      ({"profile": "other", "memory": "2G"}, 7200), ({"profile": "other", "memory": "2G", "gpus": True}, 3600),
-     ({"profile": "quick", "memory": "2G", "gpus": True}, 600)],
-    ids=["image", "memory", "all", "a GPU", "an image with a GPU"],
+     ({"profile": "quick", "memory": "2G", "gpus": True}, 600),
+     ({"profile": "room", "room": "cms", "memory": "32G"}, 1200),
+     ({"profile": "room", "room": "ml", "memory": "32G", "gpus": True}, 1800),
+     ({"profile": "room", "room": "gone", "memory": "2G"}, 7200)],
+    ids=["image", "memory", "all", "a GPU", "an image with a GPU", "a room", "a room without", "a room that is gone"],
 )  # fmt: skip
-def test_idle_time_is_the_images_then_the_sizes_then_everyones(lab, limit):
-    assert culling.idle_limit_s(SETTINGS, {"gpus": False, **lab, "memory": bytes_of(lab["memory"])}) == limit
+def test_idle_time_is_the_rooms_or_images_then_the_sizes_then_everyones(lab, limit):
+    told = {"gpus": False, "room": "", **lab, "memory": bytes_of(lab["memory"])}
+    assert culling.idle_limit_s(SETTINGS, told) == limit
 
 
-LAB = {"profile": "other", "memory": 0, "gpus": False, "kernels": "idle"}
+LAB = {"profile": "other", "memory": 0, "gpus": False, "room": "", "kernels": "idle"}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +67,8 @@ async def test_a_lab_in_use_is_not_asked():
 def test_looks_come_often_enough_for_the_shortest_limit():
     assert culling.between_looks_s(SETTINGS) == 300
     assert culling.between_looks_s(Settings(culling={"idle": "20s"})) == 10
+    quick = {"name": "cms", "group": "cms", "idle": "30s"}
+    assert culling.between_looks_s(Settings(groups=["cms"], rooms=[quick])) == 15
 
 
 def test_instances_cannot_share_names_of_containers():
