@@ -29,11 +29,14 @@ from . import (
     network,
     options,
     reconcile,
+    room_accounts,
+    room_api,
     room_names,
     sessions,
 )
 from .engine import EngineSpawner
 from .errors import OperatorError
+from .rooms import rooms_of
 from .settings import Settings, seconds_of
 
 log = logging.getLogger("jupyterhub.mlinfn")
@@ -49,9 +52,12 @@ def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) 
     _proxy(c, settings)
     _pages(c, settings)
     _spawner(c, settings)
-    c.JupyterHub.extra_handlers = [*gpu_api.handlers(EngineSpawner.shared_lending), *activity.handlers()]
+    c.JupyterHub.extra_handlers = [
+        *gpu_api.handlers(EngineSpawner.shared_lending), *activity.handlers(),
+        *room_api.handlers(settings)]  # fmt: skip
     login.configure(c, settings)
     _culler(c, culler_config, site_file)
+    c.JupyterHub.load_roles += [room_accounts.role(room) for room in rooms_of(settings)]
 
 
 def _hub(c: Any, settings: Settings) -> None:
@@ -94,6 +100,7 @@ def _spawner(c: Any, settings: Settings) -> None:
     for field in ("starting", "limits", "uids", "gids", "gpus", "storage", "root_groups"):
         setattr(ours, field, getattr(settings, field))
     ours.groups = settings.sharing_groups
+    ours.rooms = rooms_of(settings)
     ours.root = str(settings.root)
     ours.version = __version__
     ours.network_name = network.name(settings)
@@ -162,7 +169,7 @@ def watch(settings: Settings) -> None:
     EngineSpawner.lend(gpus.Lending(settings.gpus, str(settings.root), client, ThreadPoolExecutor(4, "gpus")))
     accounts = gpu_accounts.Accounts(EngineSpawner.shared_lending, lambda name: _first_group(app, name))
     accounts.register()
-    work += [_keep_gpus_known(), accounts.run()]
+    work += [_keep_gpus_known(), accounts.run(), room_accounts.keep(app, rooms_of(settings), is_up)]
     if settings.login != "local":
         work.append(sessions.Refresher(app, _rules(settings)).run(is_up))
     loop = asyncio.get_running_loop()

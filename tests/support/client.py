@@ -190,12 +190,14 @@ class ToLoopback(HTTPAdapter):
     """Finds every name under localhost on loopback, which browsers do and the C library does not."""
 
     def send(self, request, **options) -> requests.Response:
-        """The answer to one request."""
-        there = urlsplit(request.url)
+        """The answer to one request. A redirect and cookies are about the name, so the request itself keeps it."""
+        there, sent = urlsplit(request.url), request.copy()
         if there.hostname.endswith(".localhost"):
-            request.headers["Host"] = there.netloc
-            request.url = there._replace(netloc=f"127.0.0.1:{there.port}").geturl()
-        return super().send(request, **options)
+            sent.headers["Host"] = there.netloc
+            sent.url = there._replace(netloc=f"127.0.0.1:{there.port}").geturl()
+        answer = super().send(sent, **options)
+        answer.request, answer.url = request, request.url
+        return answer
 
 
 class Visitor:
