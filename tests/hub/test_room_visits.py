@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 import requests
@@ -54,6 +57,21 @@ def test_a_member_enters_by_one_click_as_themselves(seminar):
     who = entered(seminar, visitor, "api/me").json()["identity"]
     known = {key: who[key] for key in ("username", "display_name", "initials", "color")}
     assert known == {"username": "boris", "display_name": "boris", "initials": "B", "color": claims.color("boris")}
+
+
+def test_a_room_learns_nothing_that_opens_anything_else(seminar):
+    entered(seminar, seminar.logged_in("elena", groups=("cms",)))
+    with closing(sqlite3.connect(seminar.root / "hub/jupyterhub.sqlite")) as hub:
+        asked = "SELECT scopes FROM api_tokens JOIN users ON users.id = user_id WHERE name = 'elena' AND client_id = ?"
+        kept = hub.execute(asked, (f"jupyterhub-user-{ROOM}",)).fetchall()
+    assert [set(json.loads(scopes)) for (scopes,) in kept] == [
+        {f"access:servers!server={ROOM}/", "read:users:name!user", "read:users:groups!user"}]  # fmt: skip
+    lines = seminar.lab_of(ROOM).attrs["Config"]["Env"]
+    own = API(seminar.port, next(line for line in lines if line.startswith("JUPYTERHUB_API_TOKEN=")).split("=", 1)[1])
+    for method, path in (("GET", "/users"), ("GET", "/users/elena"), ("DELETE", f"/users/{ROOM}/server"),
+                         ("POST", "/users/elena/server"), ("POST", f"/users/{ROOM}/tokens"), ("GET", "/groups/cms")):
+        assert own.request(method, path).status_code in (403, 404), path
+    assert [room["name"] for room in own.request("GET", "/mlinfn/rooms").json()["rooms"]] == ["cms"]
 
 
 def test_who_is_not_in_the_group_gets_nowhere(seminar):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from bs4 import BeautifulSoup
 from support.client import API, Failed
 from support.mini_lab import offer
 from support.places import test_name
@@ -111,6 +112,14 @@ def test_nothing_else_than_what_the_keeper_wrote_is_started(campus, anna, option
     assert answer.status_code == 400
     assert words in answer.json()["message"]
     assert campus.lab_of(ROOM) is None
+
+
+def test_the_form_of_a_room_shows_what_it_can_be_started_with_and_no_more(campus):
+    visitor = campus.logged_in("dora", groups=("cms",))
+    page = BeautifulSoup(visitor.get(f"/hub/spawn/{ROOM}").text, "html.parser")
+    offered = {(field["name"], field["value"]) for field in page.select("form input[type=radio]")}
+    assert offered == {("profile", "room"), ("profile-option-room--gpus", "0"), ("profile-option-room--gpus", "1"),
+                       ("profile-option-room--memory", "256M"), ("profile-option-room--cpus", "2")}  # fmt: skip
 
 
 def test_a_rooms_gpu_counts_for_its_group(campus, anna, people):
