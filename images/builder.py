@@ -32,11 +32,12 @@ INPUTS = {
         "pyproject.toml",
     ),
     "lab": (),
+    "collab": (),
     "lab-ml": (),
     "lab-conda": (),
 }
 # What an image stands on; the others stand on the base.
-PARENTS = {"lab-ml": "lab", "lab-conda": "lab"}
+PARENTS = {"collab": "lab", "lab-ml": "lab", "lab-conda": "lab"}
 # Built only when named: they take gigabytes or a registry, and nobody's first login waits for them.
 ON_REQUEST = ("lab-ml", "lab-conda")
 # Flavours of PyTorch -> what follows the version in the tag, so that a lab without it never passes for one with it.

@@ -14,7 +14,7 @@ from jupyterhub_mlinfn import __version__
 from support.machine_image import has_image, once, site_secrets
 from support.places import CACHE, CHECKOUT
 
-NAMES = ("base", "guard", "proxy", "iam-demo", "hub", "lab")
+NAMES = ("base", "guard", "proxy", "iam-demo", "hub", "lab", "collab")
 HERE = Path(__file__).parent
 
 
@@ -36,6 +36,12 @@ def _run_builder(*words: str) -> None:
 def lab_image(images: dict[str, str]) -> str:
     """Our lab."""
     return images["lab"]
+
+
+@pytest.fixture(scope="session")
+def collab_image(images: dict[str, str]) -> str:
+    """The room's lab."""
+    return images["collab"]
 
 
 @pytest.fixture(scope="session")

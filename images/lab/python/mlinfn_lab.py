@@ -89,9 +89,14 @@ class _Finder(PathFinder):
         return spec
 
 
+def defer():
+    """From now on the modules in DEFERRED are loaded at their first use."""
+    sys.meta_path.insert(0, _Finder)
+
+
 def main():
     """Exit status of jupyterhub-singleuser."""
-    sys.meta_path.insert(0, _Finder)
+    defer()
     from jupyterhub.singleuser import main as singleuser
 
     return singleuser()

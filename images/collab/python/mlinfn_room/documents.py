@@ -1,0 +1,184 @@
+"""What others have been shown is kept: an edit is on disk before anybody else sees it, and is there after a crash.
+
+jupyter-server-ydoc writes edits to its store beside showing them, and takes the file for right where the two differ at
+a start: who typed in the seconds before a crash loses them. Here the store is right, unless somebody changed the file
+meanwhile by other means, which the store can tell: it knows what was last saved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import sqlite3
+import time
+from typing import Any
+from weakref import WeakSet
+
+import jupyter_server_ydoc.app
+import jupyter_server_ydoc.handlers
+from anyio import WouldBlock
+from jupyter_server_ydoc.rooms import DocumentRoom
+from jupyter_server_ydoc.utils import LogLevel, OutOfBandChanges
+from pycrdt import create_update_message, merge_updates
+from pycrdt.store import YDocNotFound
+from tornado.web import HTTPError
+
+LONGEST_UNSAVED_S = 10
+"""While people go on typing, files are written all the same this often."""
+MOST_AT_ONCE = 200
+"""Edits that are kept, and shown, together."""
+OPEN: WeakSet[DurableRoom] = WeakSet()
+SAVED = "CREATE TABLE IF NOT EXISTS saved (path TEXT, digest TEXT)"
+
+
+def install() -> None:
+    """Documents of the server are of this kind. The extension has no setting for it."""
+    jupyter_server_ydoc.app.DocumentRoom = jupyter_server_ydoc.handlers.DocumentRoom = DurableRoom
+
+
+async def save_all() -> None:
+    """What is open is in its file, as far as that can be written."""
+    await asyncio.gather(*(room.save_rest() for room in OPEN))
+
+
+def digest(content: Any) -> str:
+    """The same for the same text or notebook, whatever the order of keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class DurableRoom(DocumentRoom):
+    """One document that is open, with who has it open as its clients."""
+
+    _unsaved_since: float | None = None
+
+    def __init__(self, *arguments: Any, **options: Any):
+        super().__init__(*arguments, **options)
+        self._save_lock = asyncio.Lock()
+        OPEN.add(self)
+
+    async def initialize(self) -> None:
+        """The document is as it was when it was last seen, or as somebody made the file since."""
+        if self.ready:
+            return
+        model = await self._file.load_content(self._file_format, self._file_type)
+        async with self._update_lock:
+            await self._open_store()
+            if not await self._restored():
+                await self._apply_deterministic_source_content(model["content"])
+                await self.ystore.encode_state_as_update(self.ydoc)
+            elif not await self._is_as_saved(model["content"]):
+                before = self.ydoc.get_state()
+                await self._document.aset(model["content"])
+                await self.ystore.write(self.ydoc.get_update(before))
+            await self._note(digest(model["content"]))
+            self.ready = True
+        self._emit(LogLevel.INFO, "initialize", "Room initialized")
+        if await self._document.aget() != model["content"]:
+            self._on_document_change("source", None)
+
+    async def _open_store(self) -> None:
+        async with self.ystore.start_lock:
+            if not self.ystore.started.is_set():
+                self.create_task(self.ystore.start())
+                await self.ystore.started.wait()
+        await self.ystore.db_initialized.wait()
+        # Not lost when the process dies, which is what happens here; only the machine's own end may take some.
+        await self.ystore._db.execute("PRAGMA journal_mode = WAL")
+        await self.ystore._db.execute("PRAGMA synchronous = NORMAL")
+        await self.ystore._db.execute(SAVED)
+
+    async def _restored(self) -> bool:
+        try:
+            await self.ystore.apply_updates(self.ydoc)
+        except YDocNotFound:
+            return False
+        return True
+
+    async def _is_as_saved(self, content: Any) -> bool:
+        """Whether nobody but us wrote the file: it holds what we saved last, or what a crash kept us from saving."""
+        if await self._document.aget() == content:
+            return True
+        async with self.ystore.lock:
+            rows = await self.ystore._db.execute("SELECT digest FROM saved WHERE path = ?", (self.ystore.path,))
+            return (digest(content),) in await rows.fetchall()
+
+    async def _broadcast_updates(self) -> None:
+        """Keeps and shows edits as they come, many together where they come fast."""
+        async with self._update_receive_stream as edits:
+            async for first in edits:
+                update = merge_updates(first, *_waiting(edits))
+                await self._keep(update)
+                for client in list(self.clients):
+                    await client.send(create_update_message(update))
+
+    async def _keep(self, update: bytes) -> None:
+        try:
+            await self.ystore.write(update)
+        except (OSError, sqlite3.Error) as error:  # people can go on; saving the file tells them as well
+            self.log.error("An edit of %s is shown and not kept: %s", self._file.path, error)
+
+    async def _maybe_save_document(self, saving_document: asyncio.Task | None, save_now: bool = False) -> None:
+        """Saves when nobody has typed for a moment, or has not stopped for long. A save that began goes to its end."""
+        if saving_document is not None and not saving_document.done():
+            saving_document.cancel()
+        self._unsaved_since = self._unsaved_since or time.monotonic()
+        left_s = self._unsaved_since + LONGEST_UNSAVED_S - time.monotonic()
+        await asyncio.sleep(0 if save_now else max(0, min(self._save_delay or 0, left_s)))
+        saving = asyncio.ensure_future(self._save())
+        self._background_tasks.add(saving)
+        saving.add_done_callback(self._background_tasks.discard)
+        await asyncio.shield(saving)
+
+    async def _save(self) -> None:
+        async with self._save_lock:
+            self._unsaved_since = None
+            content = await self._document.aget()
+            model = {"format": self._file_format, "type": self._file_type, "content": content}
+            try:
+                await self._note(digest(content))
+                saved = await self._file.maybe_save_content(model)
+            except OutOfBandChanges:
+                await self._on_outofband_change()
+            except (OSError, sqlite3.Error, HTTPError) as error:
+                self.log.error("%s is not saved: %s", self._file.path, error)
+                self._emit(LogLevel.ERROR, None, f"{self._file.path} is not saved: {error}")
+            else:
+                await self._was_saved(saved, digest(content))
+
+    async def _was_saved(self, saved: dict[str, Any] | None, noted: str) -> None:
+        if saved:  # else nobody may write the file
+            await self._write("DELETE FROM saved WHERE path = ? AND digest != ?", self.ystore.path, noted)
+            async with self._update_lock:
+                self._document.dirty = False
+                self._document.hash = saved["hash"]
+        self._emit(LogLevel.INFO, "save", "Content saved.")
+
+    async def _note(self, noted: str) -> None:
+        """What the file holds, or is about to, beside what it held before: a crash may come on either side."""
+        await self._write("INSERT INTO saved VALUES (?, ?)", self.ystore.path, noted)
+
+    async def _write(self, statement: str, *values: str) -> None:
+        async with self.ystore.lock, self.ystore._db as database:
+            await database.execute(statement, values)
+
+    async def stop(self) -> None:
+        """What nobody saved yet is saved, and the document forgotten."""
+        await self.save_rest()
+        await super().stop()
+
+    async def save_rest(self) -> None:
+        """The file holds all that was typed, as far as it can be written."""
+        if self._unsaved_since is not None or self._save_lock.locked():
+            await self._save()
+
+
+def _waiting(edits: Any) -> list[bytes]:
+    """Edits that have come by now."""
+    found: list[bytes] = []
+    try:
+        while len(found) < MOST_AT_ONCE:
+            found.append(edits.receive_nowait())
+    except WouldBlock:
+        pass
+    return found
