@@ -38,8 +38,8 @@ INPUTS = {
 }
 # What an image stands on; the others stand on the base.
 PARENTS = {"collab": "lab", "lab-ml": "lab", "lab-conda": "lab"}
-# Built only when named: they take gigabytes or a registry, and nobody's first login waits for them.
-ON_REQUEST = ("lab-ml", "lab-conda")
+# Built only when named: not every site wants them, two take gigabytes or a registry, and no first login waits for one.
+ON_REQUEST = ("collab", "lab-ml", "lab-conda")
 # Flavours of PyTorch -> what follows the version in the tag, so that a lab without it never passes for one with it.
 TORCH = {"cuda": "", "none": "-no-torch"}
 

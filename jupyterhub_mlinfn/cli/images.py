@@ -14,10 +14,11 @@ DAY_S = 86400.0
 SHOWN_EVERY = 10
 """Percent between two lines of a pull."""
 MORE = {
-    "lab-ml": "{slug: lab-ml, title: Machine learning, image: mlinfn/lab-ml, tags: [GPU]}",
-    "lab-conda": "{slug: lab-conda, title: Conda environments, image: mlinfn/lab-conda}",
+    "lab-ml": "images:\n  - {slug: lab-ml, title: Machine learning, image: mlinfn/lab-ml, tags: [GPU]}",
+    "lab-conda": "images:\n  - {slug: lab-conda, title: Conda environments, image: mlinfn/lab-conda}",
+    "collab": "rooms: each-group",
 }
-"""Labs of this checkout that the example does not offer -> their line for `images:`."""
+"""Labs of this checkout that the example does not offer -> what brings them into mlinfn.yaml."""
 
 app = typer.Typer(help="The images that members are offered.", no_args_is_help=True)
 
@@ -53,8 +54,7 @@ def _hints(found) -> list[str]:
     listed = {each.image.partition(":")[0] for each in found}
     for name, entry in MORE.items():
         if f"mlinfn/{name}" not in listed:
-            said.append(f"There is also {name}. Add to `images:`, then run mlinfn images build and mlinfn up:\n"
-                        f"  - {entry}")  # fmt: skip
+            said.append(f"There is also {name}. Add this, then run mlinfn images build and mlinfn up:\n{entry}")
     return ["", *said] if said else []
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import __version__, options
+from .. import __version__, options, rooms
 from ..errors import UserError
 from ..images import OURS, with_tag
 from ..settings import Settings
@@ -46,7 +46,10 @@ class Offered:
 
 
 def references(settings: Settings, local: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
-    """Reference with tag -> slugs of its profiles, in the order of the picker; `local` are the images on the host."""
+    """Reference with tag -> slugs of its profiles, in the order of the picker, and accounts of the rooms that have it.
+
+    `local` are the images on the host.
+    """
     listed = options.profile_list_of(settings)
     listed += options.host_profiles(settings.host_images, local, settings) if settings.host_images else []
     found: dict[str, tuple[str, ...]] = {}
@@ -54,6 +57,9 @@ def references(settings: Settings, local: Sequence[str] = ()) -> dict[str, tuple
         for image in _images_of(profile):
             full = with_tag(image, __version__)
             found[full] = tuple(dict.fromkeys([*found.get(full, ()), profile.slug]))
+    for room in rooms.rooms_of(settings):
+        full = with_tag(room.image, __version__)
+        found[full] = (*found.get(full, ()), room.account)
     return found
 
 

@@ -14,7 +14,7 @@ from jupyterhub_mlinfn import __version__
 from support.machine_image import has_image, once, site_secrets
 from support.places import CACHE, CHECKOUT
 
-NAMES = ("base", "guard", "proxy", "iam-demo", "hub", "lab", "collab")
+NAMES = ("base", "guard", "proxy", "iam-demo", "hub", "lab")
 HERE = Path(__file__).parent
 
 
@@ -40,8 +40,10 @@ def lab_image(images: dict[str, str]) -> str:
 
 @pytest.fixture(scope="session")
 def collab_image(images: dict[str, str]) -> str:
-    """The room's lab."""
-    return images["collab"]
+    """The lab of rooms."""
+    with once("images"):
+        _run_builder("collab")
+    return f"mlinfn/collab:{__version__}"
 
 
 @pytest.fixture(scope="session")

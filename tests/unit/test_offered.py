@@ -39,6 +39,12 @@ def test_images_on_the_host_that_match_are_offered_too():
     assert list(found) == ["a/b:1", "team/x:1"]
 
 
+def test_the_image_of_rooms_is_among_them():
+    here = settings("mlinfn/lab", groups=["cms", "ml"], rooms="each-group")
+    assert references(here)[f"mlinfn/collab:{__version__}"] == ("room-cms", "room-ml")
+    assert to_build(here, [], None) == {"cuda": ["lab", "collab"]}
+
+
 def test_only_images_of_others_are_pulled():
     here = settings("mlinfn/lab", "r.example.org/x/one", "a/b:1")
     assert to_pull(here, []) == ["r.example.org/x/one:latest", "a/b:1"]
