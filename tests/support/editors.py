@@ -24,9 +24,9 @@ from pycrdt import (
 
 from support.client import Lab
 
-EMPTY = {"cells": [{"cell_type": "code", "id": "first", "source": "", "metadata": {}, "outputs": [],
-                    "execution_count": None}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}  # fmt: skip
-"""A notebook with one empty cell."""
+CELL = {"cell_type": "code", "id": "first", "metadata": {}, "outputs": [], "execution_count": None}
+PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+          "language_info": {"name": "python"}}  # fmt: skip
 WORD = 8
 """Characters of each edit: "ann01234" is anna's 1234th. All edits are made between words, so each stays whole."""
 
@@ -41,7 +41,7 @@ async def until_true(condition: Callable[[], bool], timeout_s: float, what: str 
 
 def write_notebook(lab: Lab, path: str, source: str = "") -> None:
     """A notebook with one cell is in the file."""
-    content = {**EMPTY, "cells": [{**EMPTY["cells"][0], "source": source}]}
+    content = {"cells": [{**CELL, "source": source}], "metadata": PYTHON, "nbformat": 4, "nbformat_minor": 5}
     body = {"type": "notebook", "format": "json", "content": content}
     answer = lab.request("PUT", f"api/contents/{quote(path)}", json=body)
     assert answer.ok, answer.text

@@ -13,6 +13,8 @@ from tornado import web
 from . import documents, names
 from .sockets import Sockets
 
+ACCOUNT = os.environ.get("JUPYTERHUB_USER") if "MLINFN_ROOM" in os.environ else None
+"""The room's own user at the hub; None where the image is used for somebody's own lab."""
 HUB_ASKS = ("api", "api/kernels", "api/status", "mlinfn/inside")
 """What the hub asks a room with the room's own token."""
 
@@ -24,7 +26,7 @@ class RoomIdentityProvider(JupyterHubIdentityProvider):
     async def get_user(self, handler):
         """The person, or None for who may not enter."""
         user = await super().get_user(handler)
-        if user and user.username == os.environ.get("JUPYTERHUB_USER") and not _is_asked_by_hub(handler):
+        if user and user.username == ACCOUNT and not _is_asked_by_hub(handler):
             self.log.warning("Somebody came with the room's own token, which opens nothing")
             handler._jupyterhub_user = None
             return None
