@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import statistics
+import time
+from collections.abc import Iterator
 
 import pytest
 from support.client import Lab
 from support.editors import Editor, on_disk, until_true, write_notebook
-from support.site import Site
+from support.places import test_name
+from support.site import Site, closing_site
 from support.wait import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
-PATH = "shared.ipynb"
 BY_HAND = """
 import pathlib
 file = pathlib.Path({path!r})
@@ -23,12 +25,15 @@ EDITS = 2000
 MEDIAN_S = 0.15
 
 
-@pytest.fixture
-def site(mlinfn: Site, collab_image: str) -> Site:
-    """An instance whose labs are of the room's image."""
-    mlinfn.start(images=[{"slug": "lab", "title": "Room", "image": collab_image}])
-    mlinfn.add_user("anna")
-    return mlinfn
+@pytest.fixture(scope="module")
+def site(collab_image, tmp_path_factory, proxy_command, engine, request) -> Iterator[Site]:
+    """An instance whose labs are of the room's image, and a person who may have one."""
+    made = Site(tmp_path_factory.mktemp("edits"), test_name(), proxy_command, engine)
+    made.extra = "c.Spawner.poll_interval = 1"
+    with closing_site(made, request):
+        made.start(images=[{"slug": "lab", "title": "Room", "image": collab_image}])
+        made.add_user("anna")
+        yield made
 
 
 def start(site: Site) -> Lab:
@@ -36,16 +41,22 @@ def start(site: Site) -> Lab:
 
 
 @pytest.fixture
-def lab(site) -> Lab:
+def path(request) -> str:
+    """A notebook of the test's own."""
+    return f"{request.node.name}.ipynb"
+
+
+@pytest.fixture
+def lab(site, path) -> Lab:
     """It runs, with an empty notebook."""
-    running = start(site)
-    write_notebook(running, PATH)
+    running = site.api.lab("anna") if site.api.server("anna") else start(site)
+    write_notebook(running, path)
     return running
 
 
-def editor(site: Site, name: str, lab: Lab) -> Editor:
+def editor(site: Site, name: str, lab: Lab, path: str) -> Editor:
     """Somebody who opens the notebook."""
-    return Editor(name, lab, PATH, site.api.session.headers["Authorization"].split()[1])
+    return Editor(name, lab, path, site.api.session.headers["Authorization"].split()[1])
 
 
 async def type_all(editor: Editor, edits: int = EDITS) -> None:
@@ -68,8 +79,8 @@ def told(editor: Editor) -> str:
             f"last closed with {editor.closed_with}")  # fmt: skip
 
 
-async def test_two_people_and_a_restart(site, lab):
-    async with editor(site, "anna", lab) as anna, editor(site, "boris", lab) as boris:
+async def test_two_people_and_a_restart(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna, editor(site, "boris", lab, path) as boris:
         typing = asyncio.gather(type_all(anna), type_all(boris))
         await until_true(lambda: len(anna.made) > EDITS // 2, 60, "half of the edits")
         await asyncio.to_thread(site.api.stop, "anna")
@@ -78,11 +89,11 @@ async def test_two_people_and_a_restart(site, lab):
         text = await settled(anna, boris, edits=2 * EDITS)
         assert anna.connections == boris.connections == 2
         assert {*anna.shown, *boris.shown} <= set(anna.words)
-        await until_true(lambda: on_disk(lab, PATH) == text, 30, "the file to be the same")
+        await until_true(lambda: on_disk(lab, path) == text, 30, "the file to be the same")
 
 
-async def test_what_one_types_the_other_sees_at_once(site, lab):
-    async with editor(site, "anna", lab) as anna, editor(site, "boris", lab) as boris:
+async def test_what_one_types_the_other_sees_at_once(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna, editor(site, "boris", lab, path) as boris:
         await asyncio.gather(type_all(anna, 200), type_all(boris, 200))
         await settled(anna, boris, edits=400)
         delays = [*anna.delays_of(boris), *boris.delays_of(anna)]
@@ -91,18 +102,32 @@ async def test_what_one_types_the_other_sees_at_once(site, lab):
         assert statistics.median(delays) < MEDIAN_S
 
 
-async def test_what_was_shown_before_a_crash_is_there_after_it(site, lab):
-    async with editor(site, "anna", lab) as anna, editor(site, "boris", lab) as boris:
-        await until_true(lambda: on_disk(lab, PATH) == "", 10, "the room to be at rest")
+async def test_what_was_shown_before_a_crash_is_there_after_it(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna, editor(site, "boris", lab, path) as boris:
+        await until_true(lambda: on_disk(lab, path) == "", 10, "the room to be at rest")
         await type_all(anna, 20)
         text = await settled(anna, boris, edits=20)
-        assert on_disk(lab, PATH) != text, "it was saved already, so nothing is tried here"
+        assert on_disk(lab, path) != text, "it was saved already, so nothing is tried here"
         site.lab_of("anna").kill()
     await gone(site)
     again = await asyncio.to_thread(start, site)
-    async with editor(site, "carla", again) as carla:
+    async with editor(site, "carla", again, path) as carla:
         assert carla.text == text
-        await until_true(lambda: on_disk(again, PATH) == text, 30, "the file to be the same")
+        await until_true(lambda: on_disk(again, path) == text, 30, "the file to be the same")
+
+
+async def test_half_a_file_that_a_crash_left_is_made_whole(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna:
+        word = anna.type()
+        await until_true(lambda: on_disk(lab, path) == word, 30, "the file to be saved")
+        site.lab_of("anna").kill()
+    await gone(site)
+    file = site.root / "users/anna" / path
+    file.write_text(file.read_text()[:50])
+    again = await asyncio.to_thread(start, site)
+    async with editor(site, "boris", again, path) as boris:
+        assert boris.text == word
+        await until_true(lambda: on_disk(again, path) == word, 30, "the file to be whole")
 
 
 async def gone(site: Site) -> None:
@@ -110,40 +135,49 @@ async def gone(site: Site) -> None:
     await asyncio.to_thread(until, lambda: site.api.server("anna") is None, 60, "the hub to notice")
 
 
-async def test_a_room_that_is_stopped_leaves_everything_in_the_file(site, lab):
-    async with editor(site, "anna", lab) as anna, editor(site, "boris", lab) as boris:
+async def test_a_room_that_is_stopped_leaves_everything_in_the_file(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna, editor(site, "boris", lab, path) as boris:
         await type_all(anna, 20)
         await settled(anna, boris, edits=20)
         await asyncio.to_thread(site.api.stop, "anna")
-        assert anna.text in (site.root / "users/anna" / PATH).read_text()
+        assert anna.text in (site.root / "users/anna" / path).read_text()
 
 
-async def test_a_file_that_was_changed_while_the_room_was_off_is_what_people_see(site, lab):
-    async with editor(site, "anna", lab) as anna:
+async def test_a_room_stops_at_once_also_while_people_are_in_it(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna:
         anna.type()
-        await until_true(lambda: on_disk(lab, PATH) == anna.text, 30, "the file to be saved")
+        await until_true(lambda: on_disk(lab, path) == anna.text, 30, "the file to be saved")
+        began = time.monotonic()
         await asyncio.to_thread(site.api.stop, "anna")
-        file = site.root / "users/anna" / PATH
+        assert time.monotonic() - began < 5
+
+
+async def test_a_file_that_was_changed_while_the_room_was_off_is_what_people_see(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna:
+        anna.type()
+        await until_true(lambda: on_disk(lab, path) == anna.text, 30, "the file to be saved")
+        await asyncio.to_thread(site.api.stop, "anna")
+        file = site.root / "users/anna" / path
         file.write_text(file.read_text().replace(anna.text, "by hand."))
         again = await asyncio.to_thread(start, site)
-        async with editor(site, "boris", again) as boris:
+        async with editor(site, "boris", again, path) as boris:
             assert boris.text == "by hand."
             await until_true(lambda: anna.text == "by hand.", 30, "anna to see it as well")
 
 
-async def test_a_file_that_is_changed_from_a_terminal_is_what_people_see(site, lab):
-    async with editor(site, "anna", lab) as anna:
+async def test_a_file_that_is_changed_from_a_terminal_is_what_people_see(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna:
         word = anna.type()
-        await until_true(lambda: on_disk(lab, PATH) == word, 30, "the file to be saved")
-        await asyncio.to_thread(lab.run, BY_HAND.format(path=PATH, word=word))
+        await until_true(lambda: on_disk(lab, path) == word, 30, "the file to be saved")
+        await asyncio.to_thread(lab.run, BY_HAND.format(path=path, word=word))
         await until_true(lambda: anna.text == "by hand.", 30, "anna to see it")
 
 
-async def test_who_never_stops_typing_has_a_file_all_the_same(site, lab):
-    async with editor(site, "anna", lab) as anna:
+async def test_who_never_stops_typing_has_a_file_all_the_same(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna:
         typing = asyncio.create_task(type_all(anna, 10 * EDITS))
         try:
-            await until_true(lambda: len(on_disk(lab, PATH)) > 100, 20, "the file to be written while she types")
+            await until_true(lambda: len(on_disk(lab, path) or "") > 100, 20, "the file to be written while she types")
             assert not typing.done()
         finally:
             typing.cancel()

@@ -39,9 +39,8 @@ def site(collab_image, tmp_path_factory, proxy_command, engine, request) -> Iter
     rooms = [{"name": name, "group": name, "memory": "1G"} for name in ("cms", "atlas")]
     with closing_site(made, request):
         made.start(images=images, groups=["cms", "atlas"], rooms=rooms)
-        made.visitors = {"anna": made.logged_in("anna", groups=("cms",)), "boris": made.logged_in("boris", groups=("cms",)),
-                         "carla": made.logged_in("carla", groups=("atlas",))}  # fmt: skip
-        made.apis = {name: visitor.api() for name, visitor in made.visitors.items()}
+        groups = {"anna": "cms", "boris": "cms", "carla": "atlas"}
+        made.apis = {name: made.logged_in(name, groups=(group,)).api() for name, group in groups.items()}
         yield made
 
 
@@ -112,7 +111,8 @@ def heard(socket: websocket.WebSocket, number: int) -> dict | None:
         decoder = Decoder(read_message(message[1:]))
         states = {}
         for _ in range(decoder.read_var_uint()):
-            key, _, states[key] = decoder.read_var_uint(), decoder.read_var_uint(), json.loads(decoder.read_var_string())
+            key, _ = decoder.read_var_uint(), decoder.read_var_uint()
+            states[key] = json.loads(decoder.read_var_string())
         if number in states:
             return states[number]
 

@@ -47,9 +47,10 @@ def write_notebook(lab: Lab, path: str, source: str = "") -> None:
     assert answer.ok, answer.text
 
 
-def on_disk(lab: Lab, path: str) -> str:
-    """The first cell in the file, as the kernel's side of the room sees it."""
-    return lab.request("GET", f"api/contents/{quote(path)}").json()["content"]["cells"][0]["source"]
+def on_disk(lab: Lab, path: str) -> str | None:
+    """The first cell in the file; None while that is being written."""
+    answer = lab.request("GET", f"api/contents/{quote(path)}")
+    return answer.json()["content"]["cells"][0]["source"] if answer.ok else None
 
 
 class Editor:

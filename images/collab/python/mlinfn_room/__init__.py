@@ -4,6 +4,8 @@ Different from a lab: who may not enter any more is out within seconds, also of 
 another's name (`names`); what others have been shown survives the server (`documents`).
 """
 
+import logging
+import os
 import sys
 
 import mlinfn_lab
@@ -16,8 +18,12 @@ def _jupyter_server_extension_points() -> list[dict]:
 
 
 def main():
-    """Exit status of jupyterhub-singleuser."""
+    """Runs the server until it is stopped; the process ends with it."""
     mlinfn_lab.defer()
     from .server import RoomServer
 
-    return RoomServer.launch_instance(sys.argv[1:])
+    RoomServer.launch_instance(sys.argv[1:])
+    logging.shutdown()
+    # Everything is saved. A thread of the documents' store, which nobody ends while somebody is connected, would hold
+    # the process until it is killed.
+    os._exit(0)

@@ -61,21 +61,31 @@ class DurableRoom(DocumentRoom):
         """The document is as it was when it was last seen, or as somebody made the file since."""
         if self.ready:
             return
-        model = await self._file.load_content(self._file_format, self._file_type)
+        content, error = await self._read()
         async with self._update_lock:
             await self._open_store()
             if not await self._restored():
-                await self._apply_deterministic_source_content(model["content"])
+                if error:
+                    raise error
+                await self._apply_deterministic_source_content(content)
                 await self.ystore.encode_state_as_update(self.ydoc)
-            elif not await self._is_as_saved(model["content"]):
+            elif not error and not await self._is_as_saved(content):
                 before = self.ydoc.get_state()
-                await self._document.aset(model["content"])
+                await self._document.aset(content)
                 await self.ystore.write(self.ydoc.get_update(before))
-            await self._note(digest(model["content"]))
+            await self._note(digest(content))
             self.ready = True
         self._emit(LogLevel.INFO, "initialize", "Room initialized")
-        if await self._document.aget() != model["content"]:
+        if await self._document.aget() != content:
             self._on_document_change("source", None)
+
+    async def _read(self) -> tuple[Any, HTTPError | None]:
+        """What the file holds, or why that is not known: a crash in the middle of a save leaves half a notebook."""
+        try:
+            return (await self._file.load_content(self._file_format, self._file_type))["content"], None
+        except HTTPError as error:
+            await self._file.load_content("text", "file")  # there is a file; and it may be written from now on
+            return None, error
 
     async def _open_store(self) -> None:
         async with self.ystore.start_lock:
