@@ -22,8 +22,8 @@ from jupyterhub_mlinfn import passwords
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 ROOM = "room-cms"
-OUT_S = 35
-"""Until somebody who may not enter is out also of what they have open, as the documentation says: 30 seconds."""
+OUT_S = 20
+"""Until somebody who may not enter is out also of what they have open, as the documentation says."""
 FORBIDDEN = 4403
 SOON = """
 c.Authenticator.auth_refresh_age = 1

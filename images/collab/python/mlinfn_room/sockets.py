@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
-EVERY_S = 20
+EVERY_S = 10
 """How often everybody with something open is asked for again."""
 FORBIDDEN = 4403
 
