@@ -21,6 +21,7 @@ pytest_plugins = [
     "support.machine",
     "support.proxy",
     "support.hub",
+    "support.rooms_page",
     "support.site",
     "support.stack",
     "support.browser",
