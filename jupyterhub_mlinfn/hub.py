@@ -19,6 +19,7 @@ from traitlets.config.loader import LazyConfigValue
 from . import (
     __version__,
     activity,
+    collab,
     container,
     files,
     form,
@@ -58,6 +59,7 @@ def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) 
     login.configure(c, settings)
     _culler(c, culler_config, site_file)
     c.JupyterHub.load_roles += [room_accounts.role(room) for room in rooms_of(settings)]
+    collab.configure(c, settings)
 
 
 def _hub(c: Any, settings: Settings) -> None:

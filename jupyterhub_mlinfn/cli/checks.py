@@ -15,7 +15,7 @@ from ..discovery import WORDS
 from ..gpus import Found
 from ..images import OURS
 from ..settings import Settings
-from . import cvmfs_service
+from . import cvmfs_service, rooms_service
 from .finding import Finding
 from .gpu_findings import gpu_findings
 from .output import counted
@@ -92,6 +92,9 @@ def services(facts: Facts) -> Finding:
     if set(ill) == {"gpus"}:
         return Finding("amber", "Services", f"{said}: no GPU is lent until NVIDIA's driver answers it.",
                        "nvidia-smi; mlinfn up" if gone else "nvidia-smi; mlinfn logs gpus")
+    if set(ill) == {rooms_service.PAGE}:
+        return Finding("amber", "Services", f"{said}: nobody finds or starts a room; those that run go on.",
+                       "mlinfn up" if gone else f"mlinfn logs {rooms_service.PAGE}")
     return Finding("red", "Services", f"{said}.", "mlinfn up" if gone else f"mlinfn logs {' '.join(ill)}")
 
 
@@ -240,6 +243,8 @@ def ports(facts: Facts) -> Finding:
         binds["gpus"] = (5,)
     if cvmfs_service.PROBE in facts.services:
         binds[cvmfs_service.PROBE] = (6,)
+    if rooms_service.PAGE in facts.services:
+        binds[rooms_service.PAGE] = (7,)
     last = max(max(offsets) for offsets in binds.values())
     strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
                  if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]
@@ -263,16 +268,15 @@ def secrets(facts: Facts) -> Finding:
 
 
 def rooms(facts: Facts) -> Finding | None:
-    """Nothing where no room is named like a person."""
-    if not facts.misnamed_rooms:
-        return None
-    return Finding("red", "Rooms", f"The hub does not start again. {facts.misnamed_rooms}", "mlinfn config check")
+    """Nothing where the site has no rooms."""
+    if facts.misnamed_rooms:
+        return Finding("red", "Rooms", f"The hub does not start again. {facts.misnamed_rooms}", "mlinfn config check")
+    return None if isinstance(facts.engine, str) else rooms_service.images(facts.settings, facts.images)
 
 
 WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, disk, folders, subdomains, rooms)
 """Those that have an answer while Docker is off."""
-STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, disk, folders, subdomains,
-                           rooms)
+STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, disk, folders, subdomains, rooms)
 DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
                            bridge_filter, cvmfs_shared, cvmfs_flags)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from .. import __version__
+from .. import __version__, collab
 from ..errors import OperatorError, UserError
 from ..settings import Settings
 from . import cvmfs_service, engine
@@ -22,8 +22,10 @@ GPUS = "gpus"
 """The service that asks NVIDIA's driver, where Docker can give it GPUs."""
 CVMFS, CVMFS_PROBE = cvmfs_service.CLIENT, cvmfs_service.PROBE
 """The services that mount repositories, where the machine has no client of its own, and that ask them."""
-PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE}
-OPTIONAL = (GPUS, CVMFS, CVMFS_PROBE)
+COLLAB = collab.NAME
+"""The page of rooms, where there are any."""
+PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, COLLAB: COLLAB}
+OPTIONAL = (GPUS, CVMFS, CVMFS_PROBE, COLLAB)
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 LOOK_EVERY_S = 0.5
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Compose clears lines even where it was told to use no colour

@@ -12,9 +12,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .. import __version__, demo, files, login
+from .. import __version__, collab, demo, files, login
 from .. import network as labs_network
 from ..errors import OperatorError
+from ..rooms import rooms_of
 from ..settings import Settings
 from . import cvmfs_service, gpu_service
 from .site import CHECKOUT, Site
@@ -26,10 +27,6 @@ READERS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "proxy": (PROXY_UID, ("proxy_token",)),
 }
 """Who reads which secrets, and under which uid. A secret that several read has the same value for all."""
-DEMO_READERS = {
-    **READERS, "hub": (0, (*READERS["hub"][1], "demo_client_secret")), "demo": (demo.UID, ("demo_client_secret",)),
-}
-"""The same where the demo identity service runs."""
 RUN_OPTIONS = "mode=0700,size=64m,nosuid,nodev,noexec"
 FSTAB = Path("/etc/fstab")
 PLAIN = re.compile(r"[A-Za-z0-9_./:,@+=-]*")
@@ -65,8 +62,12 @@ def secret_files(settings: Settings) -> list[tuple[Path, int]]:
 
 
 def readers(settings: Settings) -> Mapping[str, tuple[int, tuple[str, ...]]]:
-    """Who reads which secrets with these settings."""
-    return DEMO_READERS if settings.login == "demo" else READERS
+    """Who reads which secrets with these settings: a service that not everybody has shares one with the hub."""
+    uid, names = READERS["hub"]
+    more = {"demo": (demo.UID, ("demo_client_secret",))} if settings.login == "demo" else {}
+    more |= {collab.NAME: (collab.UID, (collab.SECRET,))} if rooms_of(settings) else {}
+    shared = tuple(name for _, theirs in more.values() for name in theirs)
+    return {**READERS, "hub": (uid, (*names, *shared)), **more}
 
 
 def folders(root: Path) -> list[str]:
@@ -154,7 +155,7 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
               ) -> dict[str, str]:  # fmt: skip
     """What compose.yaml needs to know of the settings. `gpus_file` gives GPUs to the service `gpus`, if it runs."""
     network, gpus_port = settings.network, settings.port + 5
-    profiles = {"demo": settings.login == "demo", "gpus": bool(gpus_file)}
+    profiles = {"demo": settings.login == "demo", "gpus": bool(gpus_file), collab.NAME: bool(rooms_of(settings))}
     return {
         "MLINFN_INSTANCE": settings.instance,
         "MLINFN_VERSION": __version__,
@@ -171,6 +172,11 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
         "MLINFN_CVMFS_FOLDER": str(settings.cvmfs.folder),
         "MLINFN_CVMFS_REPOSITORIES": ",".join(settings.cvmfs.repositories),
         "MLINFN_CVMFS_LIMITS": f"{settings.cvmfs.proxy},{settings.cvmfs.cache}",
+        "MLINFN_COLLAB_PORT": str(collab.port(settings)),
+        "MLINFN_COLLAB_PAGE": collab.page_url(settings),
+        "MLINFN_COLLAB_HUB": login.public_url(settings),
+        "MLINFN_COLLAB_ROOMS": collab.written(settings),
+        "MLINFN_CONTACT": settings.contact,
         "MLINFN_LABS_BRIDGE": labs_network.bridge(settings),
         "MLINFN_LABS_SUBNET": str(network.labs_subnet),
         "MLINFN_HUB_ADDRESS": str(network.labs_subnet[1]),

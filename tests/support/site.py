@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from jupyterhub_mlinfn import passwords
 from jupyterhub_mlinfn.cli import ground
+from jupyterhub_mlinfn.settings import load
 from support import secrecy
 from support.client import API, Visitor
 from support.engine import containers_of, remove_all, show_evidence
@@ -63,7 +64,7 @@ class Site:
     def make_folders(self) -> None:
         """The root folder, the secrets and, where labs have tokens, the tmpfs for them, as `mlinfn up` makes them."""
         ground.folders(self.root)
-        ground.make_secrets(self.root / "secrets")
+        ground.make_secrets(self.root / "secrets", ground.readers(load(self.folder / "mlinfn.yaml")))
         secrecy.run.keep_from(lambda: secrecy.in_folder(self.root / "secrets"))
         secrecy.run.watch(self.root / "hub")
         if self.settings.get("login", "local") != "local":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyterhub_mlinfn import __version__
 from jupyterhub_mlinfn.cli import checks, compose, facts
 from jupyterhub_mlinfn.cli.checks import DOCTOR, STATUS, Facts, findings, worst
 from jupyterhub_mlinfn.settings import Settings
@@ -17,6 +18,8 @@ WELL = Facts(
     guard="ok", hub="ok", run_is_tmpfs=True, secrets=(), free={"/srv": (500 * 2**30, 1000 * 2**30)},
     taken_ports=(8000, 8001, 8002, 8003),
 )
+ROOMS = Settings(groups=["cms"], rooms="each-group")
+OTHERS = Settings(groups=["cms"], rooms=[{"name": "cms", "group": "cms", "image": "registry.example.org/collab"}])
 
 
 def test_a_well_instance_is_green():
@@ -47,9 +50,13 @@ def test_a_well_instance_is_green():
         ({"services": {**WELL.services, "gpus": "unhealthy"}}, "Services", "amber", "nvidia-smi; mlinfn logs gpus"),
         ({"services": {**WELL.services, "cvmfs": "missing"}}, "Services", "amber", "mlinfn up"),
         ({"services": {**WELL.services, "cvmfs-probe": "unhealthy"}}, "Services", "amber", "mlinfn logs cvmfs-probe"),
+        ({"services": {**WELL.services, "collab": "exited"}}, "Services", "amber", "mlinfn up"),
+        ({"services": {**WELL.services, "collab": "unhealthy"}}, "Services", "amber", "mlinfn logs collab"),
         ({"services": {**WELL.services, "gpus": "missing"}}, "Services", "amber", "nvidia-smi; mlinfn up"),
         ({"engine": {**WELL.engine, "CDISpecDirs": None}}, "CDI", "amber", "cdi"),
         ({"misnamed_rooms": "/x.yaml:1: rooms: cms is."}, "Rooms", "red", "mlinfn config check"),
+        ({"settings": ROOMS}, "Rooms", "amber", "sudo mlinfn images build collab"),
+        ({"settings": OTHERS}, "Rooms", "amber", "docker pull registry.example.org/collab:latest"),
         ({"engine": {**WELL.engine, "BridgeNfIptables": False}}, "Between labs", "red", "br_netfilter"),
     ],
 )
@@ -58,6 +65,14 @@ def test_what_is_not_well_is_named_with_what_mends_it(change, title, level, reme
     assert finding.level == level
     assert remedy in finding.remedy
     assert finding.reason.endswith(".")
+
+
+def test_rooms_whose_image_is_here_are_well():
+    there = replace(WELL, settings=ROOMS, images=frozenset({f"mlinfn/collab:{__version__}"}))
+    found = checks.rooms(there)
+    assert (found.level, found.reason) == (
+        "green", "1 is listed at http://collab--service.localhost:8000/services/collab/.")  # fmt: skip
+    assert checks.rooms(replace(there, engine="Docker is not running.")) is None
 
 
 @pytest.fixture

@@ -60,6 +60,16 @@ def test_each_secret_belongs_to_its_reader(site, fstab):
     assert all(len(bytes.fromhex(value)) == 32 for value in values)
 
 
+def test_service_that_not_everybody_has_shares_a_secret_with_the_hub():
+    rooms = Settings(groups=["cms"], rooms=[{"name": "cms", "group": "cms"}], login="demo")
+    assert ground.readers(Settings()) == ground.READERS
+    readers = ground.readers(rooms)
+    assert (readers["collab"], readers["demo"]) == ((69005, ("collab_token",)), (69002, ("demo_client_secret",)))
+    assert set(readers["hub"][1]) == {*ground.READERS["hub"][1], "collab_token", "demo_client_secret"}
+    profiles = ground.variables(rooms, CHECKOUT / "config" / "mlinfn.yaml")["COMPOSE_PROFILES"]
+    assert profiles.split(",") == ["demo", "collab"]
+
+
 def test_prepare_mends_what_was_loosened_and_keeps_values(site, fstab):
     ground.prepare(site, fstab=fstab)
     root = site.settings.root
