@@ -88,6 +88,7 @@ def configure(c, folder, rooms, subdomains):
         c.JupyterHub.subdomain_host = f"http://localhost:{port}"
     c.JupyterHub.authenticator_class = NameIsPassword
     c.Authenticator.allow_all = True
+    c.JupyterHub.default_url = "/hub/home"
     c.JupyterHub.load_groups = groups_of(rooms)
     c.JupyterHub.spawner_class = SmallLab
     c.SimpleLocalProcessSpawner.home_dir_template = str(folder) + "/{username}"

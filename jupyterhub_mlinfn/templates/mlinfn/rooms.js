@@ -106,8 +106,9 @@
 
   function buttons(find, room, offers, runs) {
     const stopped = room.state === "stopped", busy = asked.has(room.name);
-    show(find("enter"), runs);
-    if (runs && /^(https?:\/\/|\/)/.test(room.url)) set(find("enter"), "href", room.url);
+    const leads = /^(https?:\/\/|\/)/.test(room.url);
+    show(find("enter"), runs && leads);
+    if (leads) set(find("enter"), "href", room.url);
     show(find("begin"), stopped);
     show(find("begin-gpus"), stopped && offers);
     show(find("end"), runs || room.state === "starting");
