@@ -32,6 +32,11 @@ def running(rooms_page: RoomsPage, anna: Member) -> Iterator[str]:
         anna.stop("cms")
 
 
+def stranger_of(page: RoomsPage) -> Member:
+    """Somebody who is not logged in."""
+    return Member(page.hub.port, page.url, "")
+
+
 def test_member_comes_in_through_the_hub_and_no_address_has_a_token(rooms_page, anna):
     assert anna.answer.ok
     assert anna.answer.url == rooms_page.url
@@ -114,7 +119,7 @@ def test_order_that_is_too_long_is_cut_off(anna):
 
 
 def test_who_is_not_signed_in_is_sent_to_the_hub(rooms_page):
-    stranger = Member(rooms_page, "")
+    stranger = stranger_of(rooms_page)
     assert urlsplit(stranger.open().url).path == "/hub/login"
     for headers in ({}, {"Cookie": "service-collab=forged"}):
         assert stranger.ask(headers=headers).status_code == 401
@@ -123,7 +128,7 @@ def test_who_is_not_signed_in_is_sent_to_the_hub(rooms_page):
 
 def test_token_that_is_not_in_our_cookie_does_not_count(rooms_page, anna):
     token = anna.browser.api().session.headers["Authorization"]
-    stranger = Member(rooms_page, "")
+    stranger = stranger_of(rooms_page)
     assert stranger.ask(headers={"Authorization": token}).status_code == 401
     assert stranger.ask(f"?token={token.split()[1]}", headers={"Sec-Fetch-Mode": "websocket"}).status_code == 401
 
@@ -171,7 +176,7 @@ def test_who_logs_out_at_the_hub_is_out_here(anna):
 def test_login_that_was_used_already_is_told_in_words(rooms_page, anna):
     answer = anna.browser.session.get(f"{rooms_page.url}oauth_callback?code=old&state=old")
     assert answer.status_code in (200, 403)
-    stranger = Member(rooms_page, "")
+    stranger = stranger_of(rooms_page)
     answer = stranger.browser.session.get(f"{rooms_page.url}oauth_callback?code=old&state=old")
     assert (answer.status_code, "Start again" in answer.text) == (403, True)
 

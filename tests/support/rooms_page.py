@@ -79,7 +79,7 @@ class RoomsPage(Program):
 
     def member(self, name: str) -> Member:
         """Somebody who is logged in at the hub and has opened the page."""
-        member = Member(self, name)
+        member = Member(self.hub.port, self.url, name)
         member.open()
         return member
 
@@ -87,14 +87,14 @@ class RoomsPage(Program):
 class Member:
     """A person with a browser and what the page's script would do."""
 
-    def __init__(self, page: RoomsPage, name: str):
-        self.page, self.name, self.xsrf = page, name, ""
-        self.browser = Visitor(page.hub.port)
-        self.browser.log_in(name, name)
+    def __init__(self, port: int, url: str, name: str, password: str = ""):
+        self.url, self.xsrf = url, ""
+        self.browser = Visitor(port)
+        self.browser.log_in(name, password or name)
 
     def open(self) -> requests.Response:
         """The page, after all redirects."""
-        self.answer = self.browser.session.get(self.page.url, timeout=30)
+        self.answer = self.browser.session.get(self.url, timeout=30)
         found = BeautifulSoup(self.answer.text, "html.parser").select_one("meta[name=xsrf]")
         self.xsrf = found["content"] if found else ""
         return self.answer
@@ -102,7 +102,7 @@ class Member:
     def ask(self, path: str = "", method: str = "GET", **options) -> requests.Response:
         """The answer to a question of the page's script."""
         headers = {"X-XSRFToken": self.xsrf, "Sec-Fetch-Mode": "cors", **options.pop("headers", {})}
-        return self.browser.session.request(method, f"{self.page.url}api/rooms{path}", headers=headers,
+        return self.browser.session.request(method, f"{self.url}api/rooms{path}", headers=headers,
                                             timeout=60, **options)  # fmt: skip
 
     def start(self, room: str, gpus: str = "0") -> None:
