@@ -34,4 +34,5 @@ pytest_plugins = [
     "support.institute",
     "support.logins",
     "support.oidc_client",
+    "support.rooms_site",
 ]
