@@ -61,9 +61,15 @@ esac
 say "ready for the tests after $((SECONDS - began)) s (${needs:-nothing but Python})"
 
 # What needs no engine runs on all cores; engines, browsers and stacks would get into each other's way.
-parallel=()
-[ -n "$needs" ] || parallel=(--numprocesses=auto --dist=loadfile)
+alone="docker or browser or stack"
+parallel=(--numprocesses=auto --dist=loadfile)
 status=0
-.venv/bin/python -m pytest "${parallel[@]}" "$@" || status=$?
+if [ $# = 0 ]; then
+  .venv/bin/python -m pytest "${parallel[@]}" -m "not ($alone or endurance)" || status=$?
+  .venv/bin/python -m pytest -m "($alone) and not endurance" || status=$?
+else
+  [ -z "$needs" ] || parallel=()
+  .venv/bin/python -m pytest "${parallel[@]}" "$@" || status=$?
+fi
 say "./test.sh took $((SECONDS - began)) s"
 exit "$status"
