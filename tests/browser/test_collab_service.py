@@ -12,6 +12,8 @@ from support.rooms_hub import REFUSED
 from support.rooms_page import Member, RoomsPage, running_rooms
 from support.wait import until
 
+# With the browser's tests of this page, whose hub they share, and not in the part that is to take seconds.
+pytestmark = pytest.mark.browser
 AWAY = "The hub does not answer at the moment"
 
 
