@@ -11,6 +11,7 @@ from pydantic import Field
 
 from . import settings_errors
 from .errors import OperatorError
+from .settings_backup import Backup, backup_clashes
 from .settings_cvmfs import CVMFS, image_clashes
 from .settings_rooms import Rooms, room_clashes
 from .settings_sections import IAM, Culling, GPUs, IDRange, Image, Limits, Network, Sizes, Starting, UnlistedImages
@@ -18,8 +19,8 @@ from .settings_storage import Storage
 from .settings_types import ROOT_WORDS, UNITS, Clashes, Group, Hostname, Instance, Model, bytes_of, seconds_of, twice
 from .settings_words import Words
 
-__all__ = ["CVMFS", "UNITS", "GPUs", "Image", "Limits", "Settings", "Storage", "bytes_of", "config_path", "load",
-           "seconds_of"]
+__all__ = ["CVMFS", "UNITS", "Backup", "GPUs", "Image", "Limits", "Settings", "Storage", "bytes_of", "config_path",
+           "load", "seconds_of"]
 
 PORTS = 20  # of an instance, from `port` on
 DEMO_GROUP = "demo"
@@ -69,6 +70,8 @@ class Settings(Model):
     room for each group that shares a folder."""
     rooms_without_subdomains: Annotated[Literal["", "accepted"], Words("the word accepted, or nothing")] = ""
     """The word accepted: rooms with `subdomains: false`, although a page in a room can then act as whoever opens it."""
+    backup: Backup = Backup()
+    """Copies of everything that people made, and of the hub itself."""
     starting: Starting = Starting()
     """Time limits of a start."""
     limits: Limits = Limits()
@@ -103,6 +106,7 @@ class Settings(Model):
         yield from (*self._image_clashes(), *self._idle_clashes(), *self._file_clashes())
         yield from image_clashes(self.cvmfs, self.images)
         yield from room_clashes(self.rooms, self.sharing_groups, self.subdomains, self.rooms_without_subdomains)
+        yield from backup_clashes(self.backup, self.root, self.storage.extra)
 
     def _image_clashes(self) -> Clashes:
         slugs = [image.slug for image in self.images]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -35,11 +36,14 @@ def as_yaml(data: Any) -> str:
 
 def settings_page(model: type[BaseModel]) -> str:
     """The page: a table of the settings' own keys, then one for each model below, in the order of the keys."""
-    parts = [TOP, _table(model)]
+    return "\n".join([TOP, _table(model), *_sections(model, "##")])
+
+
+def _sections(model: type[BaseModel], mark: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         if inner := _inner(place_of(field)):
-            parts.append(f"## {name}\n\n{field.description}\n\n{_table(inner)}")
-    return "\n".join(parts)
+            yield f"{mark} {name}\n\n{field.description}\n\n{_table(inner)}"
+            yield from _sections(inner, f"{mark}#")
 
 
 def _inner(where: Place) -> type[BaseModel] | None:
