@@ -21,6 +21,7 @@ from . import (
     activity,
     collab,
     container,
+    export,
     files,
     form,
     gpu_accounts,
@@ -60,6 +61,8 @@ def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) 
     _culler(c, culler_config, site_file)
     c.JupyterHub.load_roles += [room_accounts.role(room) for room in rooms_of(settings)]
     collab.configure(c, settings)
+    if settings.backup.targets:
+        _backup(c, settings)
 
 
 def _hub(c: Any, settings: Settings) -> None:
@@ -120,6 +123,14 @@ def _culler(c: Any, config: Path, site_file: Path) -> None:
     place = {"MLINFN_CONFIG": str(site_file), "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1"}
     c.JupyterHub.services = [{"name": "culler", "command": command, "environment": place}]
     c.JupyterHub.load_roles = [{"name": "culler", "scopes": CULLER_SCOPES, "services": ["culler"]}]
+
+
+def _backup(c: Any, settings: Settings) -> None:
+    """The service that makes backups may ask for copies of the databases, and for nothing else."""
+    c.JupyterHub.custom_scopes = {export.SCOPE: {"description": "Copy the hub's databases for a backup."}}
+    c.JupyterHub.services.append({"name": "backup", "api_token": login.secret(settings, "backup_token")})
+    c.JupyterHub.load_roles.append({"name": "backup", "scopes": [export.SCOPE], "services": ["backup"]})
+    c.JupyterHub.extra_handlers.extend(export.handlers(settings.root / "hub"))
 
 
 def prepare(settings: Settings, site_file: Path) -> None:

@@ -35,7 +35,7 @@ LAYERS = (
     {"software"},
     {"spawner"},
     {"reconcile", "sessions"},
-    {"gpu_api", "gpu_accounts", "activity", "room_accounts"},
+    {"gpu_api", "gpu_accounts", "activity", "room_accounts", "export"},
     {"room_api"},
     {"hub"},
 )
