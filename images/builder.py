@@ -31,13 +31,14 @@ INPUTS = {
         "setup.cfg",
         "pyproject.toml",
     ),
+    "backup": (),
     "lab": (),
     "collab": (),
     "lab-ml": (),
     "lab-conda": (),
 }
 # What an image stands on; the others stand on the base.
-PARENTS = {"collab": "lab", "lab-ml": "lab", "lab-conda": "lab"}
+PARENTS = {"collab": "lab", "lab-ml": "lab", "lab-conda": "lab", "backup": "hub"}
 # Built only when named: not every site wants them, two take gigabytes or a registry, and no first login waits for one.
 ON_REQUEST = ("collab", "lab-ml", "lab-conda")
 # Flavours of PyTorch -> what follows the version in the tag, so that a lab without it never passes for one with it.

@@ -33,6 +33,19 @@ GPU_SECONDS = Counter(
     "for the first by name", ["user", "group", "class"],
 )  # fmt: skip
 
+BACKUP_LAST_SUCCESS = "mlinfn_backup_last_success_timestamp_seconds", "When the last good run on a target began, or 0"
+BACKUP_AGE = "mlinfn_backup_age_seconds", "Age of the newest good snapshots of a target"
+BACKUP_LAST_VERIFIED = (
+    "mlinfn_backup_last_verified_timestamp_seconds", "When a sample of a target was last restored and compared, or 0"
+)  # fmt: skip
+BACKUP_VERIFIED_FILES = "mlinfn_backup_verified_files", "Files in that sample"
+BACKUP_SIZE = "mlinfn_backup_size_bytes", "What the repository of a target takes"
+BACKUP_ADDED = "mlinfn_backup_added_bytes", "What the newest snapshots added to it"
+BACKUP_UNREAD = "mlinfn_backup_unread_files", "Files that the newest snapshots lack because they could not be read"
+BACKUP_DURATION = "mlinfn_backup_duration_seconds", "How long the last good run took"
+BACKUP_UP = "mlinfn_backup_up", "1 if the last run on a target ended well, 0 if not"
+BACKUP_FAILURES = "mlinfn_backup_failures", "Runs on a target that ended in trouble"
+
 
 def gpu_given(slug: str, waited_s: float) -> None:
     """Nothing; a GPU of this class was given to who asked so long ago."""

@@ -42,11 +42,12 @@ LAYERS = (
 SIDE_BY_SIDE = {
     ("local", "passwords"), ("volumes", "identity"), ("folders", "identity"), ("tokens", "volumes"),
     ("tokens", "identity"), ("reclaim", "folders"), ("reclaim", "identity"), ("gpus", "identity"),
+    ("backup", "metrics"),
 }  # fmt: skip
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.
 MAY_CATCH_ALL = {f"jupyterhub_mlinfn/{name}.py" for name in ("sessions", "reconcile", "gpu_accounts", "hub",
-                                                         "room_accounts")}
+                                                         "room_accounts", "backup/service")}
 
 
 def tracked(*patterns: str) -> list[Path]:

@@ -15,14 +15,16 @@ from ..discovery import WORDS
 from ..gpus import Found
 from ..images import OURS
 from ..settings import Settings
-from . import cvmfs_service, rooms_service
+from . import backup_service, cvmfs_service, rooms_service
 from .finding import Finding
 from .gpu_findings import gpu_findings
 from .output import counted
+from .service_finding import service_finding
 
 GB = 2**30
 NO_GPUS = Found()
 NOTHING_SEEN = cvmfs_service.Seen()
+NO_BACKUPS = backup_service.Seen()
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Facts:
     """How the repositories stand."""
     misnamed_rooms: str = ""
     """What is wrong with names of rooms: the file, lines and sentences."""
+    backups: backup_service.Seen = NO_BACKUPS
+    """How the copies stand."""
 
 
 Check = Callable[[Facts], "Finding | None"]
@@ -77,25 +81,7 @@ def docker(facts: Facts) -> Finding:
 
 
 def services(facts: Facts) -> Finding:
-    ill = {name: state for name, state in facts.services.items() if state != "healthy"}
-    if not ill:
-        return Finding("green", "Services", f"{', '.join(facts.services)} are healthy.")
-    said = ", ".join(f"{name} is {state}" for name, state in ill.items())
-    if set(ill.values()) == {"starting"}:
-        return Finding("amber", "Services", f"{said}.", "wait a minute")
-    if all(state == "missing" for state in facts.services.values()):
-        return Finding("red", "Services", "None is there.", "mlinfn up")
-    gone = set(ill.values()) <= {"missing", "exited"}
-    if set(ill) <= {cvmfs_service.CLIENT, cvmfs_service.PROBE}:
-        return Finding("amber", "Services", f"{said}: labs go on, with what is mounted in /cvmfs.",
-                       "mlinfn up" if gone else f"mlinfn logs {' '.join(ill)}")
-    if set(ill) == {"gpus"}:
-        return Finding("amber", "Services", f"{said}: no GPU is lent until NVIDIA's driver answers it.",
-                       "nvidia-smi; mlinfn up" if gone else "nvidia-smi; mlinfn logs gpus")
-    if set(ill) == {rooms_service.PAGE}:
-        return Finding("amber", "Services", f"{said}: nobody finds or starts a room; those that run go on.",
-                       "mlinfn up" if gone else f"mlinfn logs {rooms_service.PAGE}")
-    return Finding("red", "Services", f"{said}.", "mlinfn up" if gone else f"mlinfn logs {' '.join(ill)}")
+    return service_finding(facts.services)
 
 
 def guard(facts: Facts) -> Finding:
@@ -224,6 +210,10 @@ def cvmfs(facts: Facts) -> Finding | None:
     return cvmfs_service.answers(facts.settings, facts.cvmfs)
 
 
+def backups(facts: Facts) -> Finding:
+    return backup_service.finding(facts.settings, facts.backups)
+
+
 def cvmfs_shared(facts: Facts) -> Finding | None:
     """Nothing where the site has no repositories."""
     return cvmfs_service.shared(facts.settings, facts.cvmfs)
@@ -245,6 +235,8 @@ def ports(facts: Facts) -> Finding:
         binds[cvmfs_service.PROBE] = (6,)
     if rooms_service.PAGE in facts.services:
         binds[rooms_service.PAGE] = (7,)
+    if backup_service.NAME in facts.services:
+        binds[backup_service.NAME] = (8,)
     last = max(max(offsets) for offsets in binds.values())
     strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
                  if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]
@@ -274,9 +266,10 @@ def rooms(facts: Facts) -> Finding | None:
     return None if isinstance(facts.engine, str) else rooms_service.images(facts.settings, facts.images)
 
 
-WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, disk, folders, subdomains, rooms)
+WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, backups, disk, folders, subdomains, rooms)
 """Those that have an answer while Docker is off."""
-STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, disk, folders, subdomains, rooms)
+STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, backups, disk, folders,
+                           subdomains, rooms)
 DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
                            bridge_filter, cvmfs_shared, cvmfs_flags)
 

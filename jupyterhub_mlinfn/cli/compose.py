@@ -12,7 +12,7 @@ from typing import Any
 from .. import __version__, collab
 from ..errors import OperatorError, UserError
 from ..settings import Settings
-from . import cvmfs_service, engine
+from . import backup_service, cvmfs_service, engine
 from .site import CHECKOUT, Site
 
 SERVICES = ("hub", "proxy", "guard")
@@ -24,8 +24,10 @@ CVMFS, CVMFS_PROBE = cvmfs_service.CLIENT, cvmfs_service.PROBE
 """The services that mount repositories, where the machine has no client of its own, and that ask them."""
 COLLAB = collab.NAME
 """The page of rooms, where there are any."""
-PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, COLLAB: COLLAB}
-OPTIONAL = (GPUS, CVMFS, CVMFS_PROBE, COLLAB)
+BACKUP = backup_service.NAME
+"""The service that makes snapshots, where there is a target for them."""
+PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, COLLAB: COLLAB, BACKUP: BACKUP}
+OPTIONAL = (GPUS, CVMFS, CVMFS_PROBE, COLLAB, BACKUP)
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 LOOK_EVERY_S = 0.5
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Compose clears lines even where it was told to use no colour
@@ -73,7 +75,7 @@ def check_before(site: Site) -> None:
 def words(site: Site, *more: str) -> list[str]:
     """The words after `docker` that name the project."""
     main = site.compose_file
-    added = [main.with_name(name) for name in _variable(site, "COMPOSE_FILE").split(":")[1:]]
+    added = [main.parent / name for name in _variable(site, "COMPOSE_FILE").split(":")[1:]]
     return ["compose", "--project-name", site.settings.instance, "--env-file", str(site.env_file),
             *(word for path in (main, *added) for word in ("--file", str(path))), *more]
 
@@ -108,12 +110,12 @@ def down(site: Site, *, quiet: bool) -> None:
 
 
 def restart_if_settings_are_newer(site: Site, *, quiet: bool) -> bool:
-    """True if the hub was restarted, because it read settings older than those that are there now."""
-    hub = services(site).get("hub")
-    if not hub or _seconds(hub["State"]["StartedAt"]) > _newest_settings(site):
-        return False
-    engine.run(words(site, "restart", "hub"), quiet=quiet)
-    return True
+    """True if services were restarted, because they read settings older than those that are there now."""
+    there = {name: each for name, each in services(site).items() if name in ("hub", BACKUP)}
+    old = [name for name, each in there.items() if _seconds(each["State"]["StartedAt"]) <= _newest_settings(site)]
+    if old:
+        engine.run(words(site, "restart", *old), quiet=quiet)
+    return bool(old)
 
 
 def _newest_settings(site: Site) -> float:

@@ -9,6 +9,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ..cvmfs import Unreadable, mounts, parsed
 from ..errors import OperatorError
 from ..gpus import Found, find
 from ..settings import PORTS, Settings
-from . import compose, cvmfs_service, engine, ground
+from . import backup_service, compose, cvmfs_service, engine, ground
 from .checks import Facts
 from .site import Site
 
@@ -44,6 +45,7 @@ def gather(site: Site) -> Facts:
         "gpus": lambda: gpus(settings, about),
         "cvmfs": lambda: software(site),
         "misnamed_rooms": lambda: misnamed_rooms(site),
+        "backups": lambda: backup_service.look(settings, datetime.now(timezone.utc)),
     }
     with ThreadPoolExecutor(len(questions)) as threads:
         asked = {name: threads.submit(question) for name, question in questions.items()}

@@ -17,7 +17,7 @@ from .. import network as labs_network
 from ..errors import OperatorError
 from ..rooms import rooms_of
 from ..settings import Settings
-from . import cvmfs_service, gpu_service
+from . import backup_service, cvmfs_service, gpu_service
 from .site import CHECKOUT, Site
 
 FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "run", "secrets")
@@ -46,7 +46,7 @@ def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
     done = [*folders(settings.root), *make_secrets(settings.root / "secrets", readers(settings))]
     needed = cvmfs_service.profiles(settings, written(site.env_file).get("COMPOSE_PROFILES", ""))
     done += [*demo.ground(settings), *tmpfs(settings.root / "run", fstab), *env_files(site, needed)]
-    done += cvmfs_service.ground(settings, needed, fstab)
+    done += [*cvmfs_service.ground(settings, needed, fstab), *backup_service.ground(settings)]
     login.check_client(settings)
     for path, uid in secret_files(settings):
         _own(path, uid, 0o600)
@@ -156,7 +156,10 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
               ) -> dict[str, str]:  # fmt: skip
     """What compose.yaml needs to know of the settings. `gpus_file` gives GPUs to the service `gpus`, if it runs."""
     network, gpus_port = settings.network, settings.port + 5
-    profiles = {"demo": settings.login == "demo", "gpus": bool(gpus_file), collab.NAME: bool(rooms_of(settings))}
+    backups = bool(settings.backup.targets)
+    profiles = {"demo": settings.login == "demo", "gpus": bool(gpus_file), collab.NAME: bool(rooms_of(settings)),
+                backup_service.NAME: backups}  # fmt: skip
+    backup_file = str(settings.root / backup_service.COMPOSE_FILE) if backups else ""
     return {
         "MLINFN_INSTANCE": settings.instance,
         "MLINFN_VERSION": __version__,
@@ -169,6 +172,7 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
         "MLINFN_DEMO_PORT": str(login.demo_port(settings)),
         "MLINFN_GPUS_PORT": str(gpus_port),
         "MLINFN_GPUS_REPORT": f"http://127.0.0.1:{gpus_port}/" if gpus_file else "",
+        "MLINFN_BACKUP_PORT": str(settings.port + 8),
         "MLINFN_CVMFS_PORT": str(settings.port + 6),
         "MLINFN_CVMFS_FOLDER": str(settings.cvmfs.folder),
         "MLINFN_CVMFS_REPOSITORIES": ",".join(settings.cvmfs.repositories),
@@ -184,7 +188,7 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
         "MLINFN_ALLOW_NETWORKS": ",".join(map(str, network.allow_networks)),
         "MLINFN_HOST_ROUTING": "--host-routing" if settings.subdomains else "",
         "MLINFN_OOM_SCORE_ADJ": "-900" if may_lower_oom_score() else "0",
-        "COMPOSE_FILE": ":".join(filter(None, ("compose.yaml", gpus_file))),
+        "COMPOSE_FILE": ":".join(filter(None, ("compose.yaml", gpus_file, backup_file))),
         "COMPOSE_PROFILES": ",".join([*(name for name, runs in profiles.items() if runs), *more_profiles]),
     }
 

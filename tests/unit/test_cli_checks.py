@@ -1,15 +1,19 @@
 """Each finding of status and doctor, from facts that were made up."""
 
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from jupyterhub_mlinfn import __version__
-from jupyterhub_mlinfn.cli import checks, compose, facts
+from jupyterhub_mlinfn.backup.state import State
+from jupyterhub_mlinfn.cli import backup_service, checks, compose, facts
 from jupyterhub_mlinfn.cli.checks import DOCTOR, STATUS, Facts, findings, worst
 from jupyterhub_mlinfn.settings import Settings
 
+COPIED = State("/srv/backup", begun="2026-11-25T03:00:00+00:00", ended="2026-11-25T03:01:00+00:00",
+               good="2026-11-25T03:00:00+00:00")  # fmt: skip
 WELL = Facts(
     settings=Settings(), engine={"ServerVersion": "28", "LiveRestoreEnabled": True, "CDISpecDirs": ["/etc/cdi"],
                                  "BridgeNfIptables": True},
@@ -17,6 +21,7 @@ WELL = Facts(
     images=frozenset({"mlinfn/hub:1", "mlinfn/lab:1"}), service_images=("mlinfn/hub:1",), lab_images=("mlinfn/lab:1",),
     guard="ok", hub="ok", run_is_tmpfs=True, secrets=(), free={"/srv": (500 * 2**30, 1000 * 2**30)},
     taken_ports=(8000, 8001, 8002, 8003),
+    backups=backup_service.Seen((COPIED,), now=datetime(2026, 11, 25, 9, tzinfo=timezone.utc)),
 )
 ROOMS = Settings(groups=["cms"], rooms="each-group")
 OTHERS = Settings(groups=["cms"], rooms=[{"name": "cms", "group": "cms", "image": "registry.example.org/collab"}])
@@ -52,6 +57,7 @@ def test_a_well_instance_is_green():
         ({"services": {**WELL.services, "cvmfs-probe": "unhealthy"}}, "Services", "amber", "mlinfn logs cvmfs-probe"),
         ({"services": {**WELL.services, "collab": "exited"}}, "Services", "amber", "mlinfn up"),
         ({"services": {**WELL.services, "collab": "unhealthy"}}, "Services", "amber", "mlinfn logs collab"),
+        ({"services": {**WELL.services, "backup": "unhealthy"}}, "Services", "amber", "mlinfn logs backup"),
         ({"services": {**WELL.services, "gpus": "missing"}}, "Services", "amber", "nvidia-smi; mlinfn up"),
         ({"engine": {**WELL.engine, "CDISpecDirs": None}}, "CDI", "amber", "cdi"),
         ({"misnamed_rooms": "/x.yaml:1: rooms: cms is."}, "Rooms", "red", "mlinfn config check"),
@@ -128,7 +134,7 @@ def test_what_the_hub_wrote_of_the_identity_service_is_read(tmp_path, text, know
 
 def test_without_docker_the_rest_is_still_said():
     found = findings(STATUS, replace(WELL, engine="Docker is not running. Start it with: sudo dockerd"))
-    assert [each.title for each in found] == ["Docker", "Disk", "Subdomains"]
+    assert [each.title for each in found] == ["Docker", "Backups", "Disk", "Subdomains"]
     assert (found[0].reason, found[0].remedy) == ("Docker is not running.", "sudo dockerd")
     assert worst(found) == "red"
 

@@ -18,6 +18,7 @@ from jupyterhub_mlinfn.settings import Settings
 def site(tmp_path):
     path = tmp_path / "mlinfn.yaml"
     path.write_text(f"instance: mlinfntest-ground\nroot: {tmp_path}/the root\nport: 18420\n"
+                    f"backup: {{targets: ['{tmp_path}/copies']}}\n"
                     "images:\n  - {slug: lab, title: JupyterLab, image: mlinfn/lab}\n")
     yield Site(path)
     subprocess.run(["umount", tmp_path / "the root" / "run"], capture_output=True)
@@ -43,6 +44,7 @@ def test_prepare_makes_everything_once(site, fstab):
     assert stat.S_IMODE(root.stat().st_mode) == 0o700
     open_ones = {path for path, (mode, _) in modes(root).items() if mode & 0o077}
     assert open_ones == {"shared"}  # whose parent nobody enters but root
+    assert stat.S_IMODE((root.parent / "copies").stat().st_mode) == 0o700
     assert files.is_tmpfs(root / "run")
     assert fstab.read_text().splitlines()[2].split()[:3] == ["tmpfs", f"{root}/run".replace(" ", "\\040"), "tmpfs"]
 
@@ -54,6 +56,7 @@ def test_each_secret_belongs_to_its_reader(site, fstab):
         "hub": (0o700, 0), "proxy": (0o700, 69001), "hub/proxy_token": (0o600, 0), "hub/cookie_secret": (0o600, 0),
         "hub/crypt_key": (0o600, 0), "proxy/proxy_token": (0o600, 69001), "backup": (0o700, 0),
         "hub/backup_token": (0o600, 0), "backup/backup_token": (0o600, 0), "backup/backup_key": (0o600, 0),
+        "backup/targets.ini": (0o600, 0),
     }
     assert (secrets / "hub/proxy_token").read_text() == (secrets / "proxy/proxy_token").read_text()
     values = [(secrets / "hub" / name).read_text().strip() for name in ("proxy_token", "cookie_secret", "crypt_key")]
@@ -68,7 +71,7 @@ def test_service_that_not_everybody_has_shares_a_secret_with_the_hub():
     assert (readers["collab"], readers["demo"]) == ((69005, ("collab_token",)), (69002, ("demo_client_secret",)))
     assert set(readers["hub"][1]) == {*ground.READERS["hub"][1], "collab_token", "demo_client_secret"}
     profiles = ground.variables(rooms, CHECKOUT / "config" / "mlinfn.yaml")["COMPOSE_PROFILES"]
-    assert profiles.split(",") == ["demo", "collab"]
+    assert profiles.split(",") == ["demo", "collab", "backup"]
 
 
 def test_prepare_mends_what_was_loosened_and_keeps_values(site, fstab):

@@ -157,7 +157,7 @@ def test_client_has_the_settings_in_a_form_that_a_shell_reads(tmp_path):
 def test_compose_is_told(tmp_path):
     settings = Settings(port=9000, login="demo", cvmfs={"repositories": [SFT, CMS], "folder": "/srv/cvmfs"})
     given = ground.variables(settings, tmp_path, "", ("cvmfs", "cvmfs-probe"))
-    assert given["COMPOSE_PROFILES"] == "demo,cvmfs,cvmfs-probe"
+    assert given["COMPOSE_PROFILES"] == "demo,backup,cvmfs,cvmfs-probe"
     assert given["MLINFN_CVMFS_REPOSITORIES"] == f"{SFT},{CMS}"
     (tmp_path / "env").write_text(ground.env_text(given))
     assert ground.written(tmp_path / "env")["COMPOSE_PROFILES"] == given["COMPOSE_PROFILES"]
@@ -179,7 +179,7 @@ def test_services_that_cannot_start_are_named_once_and_the_others_go_on(tmp_path
     assert said.startswith("The service cvmfs could not be started; the others go on.")
     assert "no such host" in said
     ups = [line.partition(" up --detach ")[2] for line in called.read_text().splitlines() if " up " in line]
-    assert ups == ["hub proxy guard", "--no-deps cvmfs", "--no-deps cvmfs-probe"]
+    assert ups == ["hub proxy guard", "--no-deps cvmfs", "--no-deps cvmfs-probe", "--no-deps backup"]
     assert "cvmfs" not in compose.expected(site.settings), "nobody waits for it"
 
 

@@ -1,0 +1,89 @@
+"""Where the service finds what it copies, its key and credentials, and its own files."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import OperatorError
+from ..settings import Settings, load
+from ..settings_backup import Kind
+from .restic import Restic
+
+KEY, TOKEN, CREDENTIALS = "backup_key", "backup_token", "targets.ini"
+SSH_KEY, SSH_HOSTS, RCLONE = "ssh_key", "ssh_known_hosts", "rclone.conf"
+VARIABLE = re.compile(r"(AWS|RCLONE|OS|B2|AZURE|GOOGLE)_[A-Z0-9_]+")
+"""What credentials may set; anything else could change which program runs."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One instance as its service sees it."""
+
+    settings: Settings
+    sources: Path
+    """Holds a folder for each kind of data."""
+    state: Path
+    """The service's own: what it knows of targets, restic's cache, scratch."""
+    secrets: Path
+    hub: str = ""
+    """The hub's API; empty where nobody has to be asked."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Place:
+        """The place that the container's variables describe. Raises OperatorError if the settings are wrong.
+
+        Where a new machine gets its data back, there are no settings yet.
+        """
+        folders = {name: Path(environ.get(f"MLINFN_BACKUP_{name.upper()}", default)) for name, default in
+                   (("sources", "/data"), ("state", "/var/lib/backup"), ("secrets", "/run/secrets"))}  # fmt: skip
+        settings = load(environ=environ) if "MLINFN_CONFIG" in environ else Settings()
+        return cls(settings, hub=environ.get("MLINFN_BACKUP_HUB", ""), **folders)
+
+    def source(self, kind: Kind) -> Path:
+        """The folder of a kind of data."""
+        return self.sources / kind
+
+    @property
+    def token(self) -> str:
+        """What the hub knows the service by."""
+        return (self.secrets / TOKEN).read_text().strip()
+
+    def restic(self, url: str, inherited: tuple[int, ...] = ()) -> Restic:
+        """How to call restic for a target. Raises OperatorError if its credentials make no sense."""
+        key = self.secrets / KEY
+        if not key.is_file():
+            raise OperatorError(f"There is no key {KEY} in secrets/backup. Make it with: sudo mlinfn prepare")
+        environment = dict(credentials(self.secrets / CREDENTIALS).get(url, {}))
+        if (self.secrets / RCLONE).is_file():
+            environment["RCLONE_CONFIG"] = str(self.secrets / RCLONE)
+        options = (f"-osftp.args={self._ssh_words()}",) if url.startswith("sftp:") else ()
+        return Restic(url, key, self.state / "cache", environment, options, inherited)
+
+    def with_secrets(self, secrets: Path) -> Place:
+        """The same with another folder of secrets."""
+        return replace(self, secrets=secrets)
+
+    def _ssh_words(self) -> str:
+        hosts = f"-oUserKnownHostsFile={self.secrets / SSH_HOSTS}"
+        return f"-F none -i {self.secrets / SSH_KEY} {hosts} -oBatchMode=yes -oConnectTimeout=20"
+
+
+def credentials(path: Path) -> dict[str, dict[str, str]]:
+    """Target -> variables, from a file with a section for each target. Raises OperatorError."""
+    parser = configparser.RawConfigParser(delimiters=("=",), strict=True, default_section="")
+    parser.optionxform = str
+    try:
+        parser.read_string(path.read_text() if path.is_file() else "")
+    except configparser.Error as error:
+        where = re.search(r"line:? +(\d+)", str(error))
+        raise OperatorError(f"{path.name} in secrets/backup, line {where[1] if where else '?'}: write [TARGET], and "
+                            "below it lines NAME = VALUE.") from None  # fmt: skip
+    found = {section: dict(parser.items(section)) for section in parser.sections()}
+    for name in (name for each in found.values() for name in each if not VARIABLE.fullmatch(name)):
+        raise OperatorError(f"{path.name} in secrets/backup sets {name}, which is no credential. Allowed are names "
+                            "that begin with AWS_, RCLONE_, OS_, B2_, AZURE_ or GOOGLE_.")  # fmt: skip
+    return found

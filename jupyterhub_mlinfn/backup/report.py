@@ -1,0 +1,93 @@
+"""What the service tells over HTTP on loopback: whether it is well, its state as JSON, metrics for Prometheus."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from .. import metrics
+from .service import Service
+from .state import State, time_of
+
+QUIET_S = 60
+"""A service that has not looked for so long hangs."""
+
+
+def families(states: Sequence[State], now: datetime) -> Iterator[Metric]:
+    """The metrics, from what is known of the targets."""
+    for (name, text), value in (
+        (metrics.BACKUP_LAST_SUCCESS, lambda each: _epoch(each.good)),
+        (metrics.BACKUP_AGE, lambda each: now.timestamp() - _epoch(each.good) if each.good else float("nan")),
+        (metrics.BACKUP_LAST_VERIFIED, lambda each: _epoch(each.verified)),
+        (metrics.BACKUP_VERIFIED_FILES, lambda each: each.verified_files),
+        (metrics.BACKUP_SIZE, lambda each: each.size),
+        (metrics.BACKUP_ADDED, lambda each: sum(kind.added for kind in each.kinds.values())),
+        (metrics.BACKUP_UNREAD, lambda each: sum(kind.unread for kind in each.kinds.values())),
+        (metrics.BACKUP_DURATION, lambda each: each.duration_s),
+        (metrics.BACKUP_UP, lambda each: 0 if each.reason else 1),
+    ):
+        family = GaugeMetricFamily(name, text, labels=["target"])
+        for each in states:
+            family.add_metric([each.url], value(each))
+        yield family
+    failures = CounterMetricFamily(*metrics.BACKUP_FAILURES, labels=["target"])
+    for each in states:
+        failures.add_metric([each.url], each.failures)
+    yield failures
+
+
+def _epoch(text: str) -> float:
+    moment = time_of(text)
+    return moment.timestamp() if moment else 0
+
+
+class Collector:
+    """Reads the truth at scrape time."""
+
+    def __init__(self, service: Service):
+        self.service = service
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of now."""
+        return families(self.service.states(), datetime.now(timezone.utc))
+
+
+def answer(service: Service, path: str) -> tuple[int, str]:
+    """Status and text for a path."""
+    if path == "/health":
+        quiet_s = time.monotonic() - service.beat
+        return (200, "ok\n") if quiet_s < QUIET_S else (503, f"It has not looked at its targets for {quiet_s:.0f} s.\n")
+    if path == "/metrics":
+        registry = CollectorRegistry()
+        registry.register(Collector(service))
+        return 200, generate_latest(registry).decode()
+    if path == "/":
+        return 200, json.dumps([asdict(each) for each in service.states()], indent=1) + "\n"
+    return 404, "There is /, /health and /metrics.\n"
+
+
+def server(service: Service, port: int) -> ThreadingHTTPServer:
+    """An HTTP server on loopback, not yet running."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            status, text = answer(service, self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json" if text[:1] in "[{" else "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(text.encode())))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    return ThreadingHTTPServer(("127.0.0.1", port), Handler)

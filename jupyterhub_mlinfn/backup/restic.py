@@ -1,0 +1,131 @@
+"""The program restic: one call with its words, its JSON lines as they come, its errors in our words."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from .trouble import Trouble, understood
+
+ANSWER_S = 60
+"""Longest that a target may take to say who it is; restic itself would try for a quarter of an hour."""
+SOME_UNREAD = 3
+"""Its exit code for a snapshot that lacks files which could not be read."""
+GONE = ("no such file or directory", "file does not exist")
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Restic:
+    """How to call restic for one repository."""
+
+    url: str
+    key: Path
+    cache: Path
+    environment: Mapping[str, str]
+    """Credentials of the target."""
+    options: tuple[str, ...] = ()
+    inherited: tuple[int, ...] = ()
+    """Open files that its process holds too: a lock that is held as long as one of ours runs."""
+
+    def with_key(self, key: Path) -> Restic:
+        """The same with another key."""
+        return replace(self, key=key)
+
+    def ask(self, *words: str, limit_s: float | None = None, progress: Callable[[Message], None] | None = None,
+            ) -> list[Message]:  # fmt: skip
+        """All that it answered but its progress. Raises Trouble."""
+        answers: list[Message] = []
+        for message in self.stream(*words, limit_s=limit_s):
+            if message.get("message_type") != "status":
+                answers.append(message)
+            elif progress:
+                progress(message)
+        return answers
+
+    def stream(self, *words: str, limit_s: float | None = None) -> Iterator[Message]:
+        """What it answers, line by line, with a message "error" for each file that it could not read. May raise."""
+        with tempfile.TemporaryFile("w+") as said, self._started(words, subprocess.PIPE, said) as process:
+            timer = threading.Timer(limit_s or 0, process.kill)
+            if limit_s:
+                timer.start()
+            try:
+                yield from _messages(process.stdout)
+                code = process.wait()
+            finally:
+                timer.cancel()
+                process.kill()
+            if limit_s and code < 0:
+                raise Trouble(self.url, "away")
+            yield from self._judged(words, code, said)
+
+    def write(self, *words: str, to: IO[bytes]) -> None:
+        """What it prints goes into a file. Raises Trouble."""
+        with tempfile.TemporaryFile("w+") as said, self._started(words, to, said) as process:
+            for _ in self._judged(words, process.wait(), said):
+                pass
+
+    def _started(self, words: Sequence[str], out: Any, said: IO[str]) -> subprocess.Popen:
+        always = ("--json", f"--password-file={self.key}", f"--cache-dir={self.cache}", *self.options)
+        # The repository is in the environment, because an address may say more than a list of processes should.
+        environment = {"PATH": os.environ["PATH"], "HOME": "/tmp", **self.environment, "RESTIC_REPOSITORY": self.url}
+        return subprocess.Popen(["restic", *always, *words], stdin=subprocess.DEVNULL, stdout=out, stderr=said,
+                                env=environment, pass_fds=self.inherited)  # fmt: skip
+
+    def _judged(self, words: Sequence[str], code: int, said: IO[str]) -> Iterator[Message]:
+        said.seek(0)
+        lines = said.read().splitlines()
+        messages = [_parsed(line) for line in lines]
+        if code in (0, SOME_UNREAD) and words[0] == "backup":
+            yield from (each for each in messages if each.get("message_type") == "error")
+        elif code:
+            raise understood(self.url, code, _last_words(messages, lines))
+
+    def identity(self) -> str:
+        """The repository's id. Raises Trouble, "missing" where there is none."""
+        return next(each["id"] for each in self.ask("cat", "config", "--no-lock", limit_s=ANSWER_S) if "id" in each)
+
+    def has_locks(self) -> bool:
+        """True if somebody works on the repository, or died while they did."""
+        with tempfile.TemporaryFile() as listed:
+            self.write("list", "locks", "--no-lock", to=listed)
+            return bool(os.fstat(listed.fileno()).st_size)
+
+
+def unread(messages: Sequence[Message]) -> list[str]:
+    """Errors about files that are there; one that has gone since it was listed is as if it had gone before."""
+    errors = (each.get("error") or {} for each in messages if each.get("message_type") == "error")
+    return [said for each in errors if not (said := str(each.get("message", ""))).endswith(GONE)]
+
+
+def _messages(lines: IO[bytes]) -> Iterator[Message]:
+    """JSON, one a line, or (cat config) one over several."""
+    pending = ""
+    for raw in lines:
+        pending += raw.decode(errors="replace")
+        found = _parsed(pending)
+        if found:
+            pending = ""
+            yield from found if isinstance(found, list) else [found]
+
+
+def _parsed(text: str) -> Any:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, (dict, list)) else {}
+
+
+def _last_words(messages: Sequence[Message], lines: Sequence[str]) -> str:
+    fatal = [each["message"] for each in messages if each.get("message_type") == "exit_error"]
+    single = [each["error"].get("message", "") for each in messages if each.get("message_type") == "error"]
+    other = [line for line, each in zip(lines, messages, strict=True) if not each and line.strip()]
+    return " ".join([*fatal[-1:], *single[:1], *other[-2:]]) or "it was ended by a signal"

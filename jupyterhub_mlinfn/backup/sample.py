@@ -1,0 +1,89 @@
+"""A random part of the newest snapshots, restored to a scratch place and compared byte by byte."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import random
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .planning import Taken, drawn, escaped, nanoseconds
+from .restic import Message, Restic
+from .trouble import Trouble
+
+FILES = 5
+"""Of each kind of data."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How much was restored, and how much of it could be compared: what was changed since is looked at by its size."""
+
+    files: int = 0
+    bytes: int = 0
+    compared: int = 0
+
+
+def verify(restic: Restic, kinds: Iterable[Taken], scratch: Path, chance: random.Random) -> Verified:
+    """How much was restored and found right. Raises Trouble, "damaged" for a file that is not what it was."""
+    total = Verified()
+    for taken in kinds:
+        nodes = drawn(restic.stream("ls", taken.snapshot), FILES, chance)
+        try:
+            said = _restored(restic, taken.snapshot, nodes, scratch) if nodes else ""
+            compared = [_compared(restic.url, node, scratch, said) for node in nodes]
+        finally:
+            _removed(scratch)
+        size = sum(node.get("size", 0) for node in nodes)
+        total = Verified(total.files + len(nodes), total.bytes + size, total.compared + sum(compared))
+    return total
+
+
+def _restored(restic: Restic, snapshot: str, nodes: Iterable[Message], scratch: Path) -> str:
+    """What restic complains of: the service may give no file to its owner, so it always does; the bytes count."""
+    _removed(scratch)
+    try:
+        includes = (f"--include={escaped(node['path'])}" for node in nodes)
+        restic.ask("restore", snapshot, f"--target={scratch}", *includes)
+    except Trouble as trouble:
+        if trouble.reason != "other":
+            raise
+        return str(trouble)
+    return ""
+
+
+def _compared(url: str, node: Message, scratch: Path, said: str) -> bool:
+    """True if the restored file was compared with the one that is there now, False if that has changed."""
+    original, copy, size = Path(node["path"]), scratch / node["path"].lstrip("/"), node.get("size", 0)
+    restored = copy.stat().st_size if copy.is_file() else -1
+    if restored != size:
+        raise Trouble(url, "damaged", f"a restored file has {restored} bytes, not {size}. {said}".strip())
+    if not _is_still(original, node):
+        return False
+    try:
+        is_same = filecmp.cmp(original, copy, shallow=False)
+    except OSError:  # it has gone this moment
+        return False
+    if not is_same and _is_still(original, node):
+        raise Trouble(url, "damaged", "a restored file differs from the one that it is a copy of")
+    return is_same
+
+
+def _removed(scratch: Path) -> None:
+    """Nothing is there any more; a folder that its owner may not change has to be opened first."""
+    for folder, _, _ in os.walk(scratch):
+        os.chmod(folder, 0o700)
+    if scratch.exists():
+        shutil.rmtree(scratch)
+
+
+def _is_still(path: Path, node: Message) -> bool:
+    """True if the file is as it was when it was read."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (node.get("size", 0), nanoseconds(node["mtime"]))

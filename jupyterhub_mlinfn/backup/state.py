@@ -1,0 +1,109 @@
+"""What is known of a target: when it was last well, what is in it, what is wrong. A file for each."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .. import files
+from .planning import Taken
+from .trouble import Trouble
+
+
+@dataclass(frozen=True)
+class State:
+    """All times are text, with their zone."""
+
+    url: str
+    repository: str = ""
+    """Its id, once it was seen."""
+    begun: str = ""
+    ended: str = ""
+    good: str = ""
+    """When the last run began that ended well, its check included."""
+    duration_s: float = 0
+    failures: int = 0
+    """Runs that ended in trouble, ever."""
+    reason: str = ""
+    """Why the last run did not end well; empty if it did."""
+    trouble: str = ""
+    """The same in a sentence."""
+    since: str = ""
+    """When that trouble was first met."""
+    size: int = 0
+    """Bytes that the repository takes."""
+    kinds: Mapping[str, Taken] = field(default_factory=dict)
+    stale: str = ""
+    """Why the hub's databases in it are those of before; empty if they are not."""
+    verified: str = ""
+    """When a sample was last restored and compared."""
+    verified_files: int = 0
+    tidied: str = ""
+    """When what is not needed any more was last removed."""
+
+    @property
+    def newest_good(self) -> datetime | None:
+        """The time of the newest snapshot that is known to be good."""
+        return time_of(self.good)
+
+    def failed(self, trouble: Trouble, now: str) -> State:
+        """The state after a run that ended in trouble."""
+        since = self.since if self.reason == trouble.reason else now
+        return replace(self, ended=now, failures=self.failures + 1, reason=trouble.reason,
+                       trouble=str(trouble), since=since)  # fmt: skip
+
+
+def time_of(text: str) -> datetime | None:
+    """A time of a State; None for one that has not come."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def name_of(url: str) -> str:
+    """The name of a target's files; an address is none."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+def load(folder: Path, url: str) -> State:
+    """What is known of a target; nothing where the file is missing or not to be read."""
+    try:
+        data = json.loads((folder / f"{name_of(url)}.json").read_text())
+        return _read(data)
+    except (OSError, ValueError, TypeError, KeyError):
+        return State(url)
+
+
+def _read(data: Mapping[str, Any]) -> State:
+    return State(**{**data, "kinds": {kind: Taken(**each) for kind, each in data["kinds"].items()}})
+
+
+def save(folder: Path, state: State) -> State:
+    """The state, once it is on the disk."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.replace(folder / f"{name_of(state.url)}.json", json.dumps(asdict(state), indent=1) + "\n")
+    return state
+
+
+@contextlib.contextmanager
+def alone(folder: Path, url: str) -> Iterator[int]:
+    """A lock on a target among our own processes, as an open file that children inherit. Raises Trouble, "busy".
+
+    Who holds it knows that no other process of this instance, nor a restic that one of them has left behind, is alive.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder / f"{name_of(url)}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Trouble(url, "busy") from None
+        yield handle
+    finally:
+        os.close(handle)

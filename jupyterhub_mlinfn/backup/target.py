@@ -1,0 +1,162 @@
+"""One run on one target: who it is, a snapshot of each kind of data, what may go, a check, a verified restore."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from ..errors import OperatorError
+from ..settings_backup import KINDS, Kind
+from . import planning, sample
+from . import state as states
+from .place import Place
+from .planning import Taken
+from .restic import ANSWER_S, Restic, unread
+from .state import State, time_of
+from .trouble import Trouble, short
+
+log = logging.getLogger("mlinfn.backup")
+UNLOCKS = 3
+TOLD = 5
+"""So many of the files that could not be read are named."""
+Say = Callable[[Mapping[str, Any]], None]
+"""Told of each step: {"target": ..., "step": "homes", "percent": 40}."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run on a target, which nobody else of ours works on meanwhile."""
+
+    place: Place
+    restic: Restic
+    say: Say
+
+    @property
+    def url(self) -> str:
+        """The target."""
+        return self.restic.url
+
+    def steps(self, state: State) -> Iterator[State]:
+        """The state after each thing that went well; the last has everything. Raises Trouble."""
+        began = time.monotonic()
+        yield (state := replace(state, repository=self.known(state.repository)))
+        self.unlock()
+        for kind in (kind for kind in KINDS if self.place.source(kind).is_dir()):
+            yield (state := replace(state, kinds={**state.kinds, kind: self.snapshot(kind)}))
+        yield (state := self._tidied(state))
+        self.check()
+        yield (state := self._verified(state))
+        size, took_s = self._size(), round(time.monotonic() - began, 1)
+        state = replace(state, size=size, duration_s=took_s, good=state.begun)
+        yield replace(state, ended=_now(), reason="", trouble="", since="")
+
+    def known(self, repository: str) -> str:
+        """The repository's id; it is made where there never was one. Raises Trouble if it has gone or is another."""
+        self._step("look")
+        if not repository:
+            self._make()
+        there = self.restic.identity()
+        if repository and there != repository:
+            raise Trouble(self.url, "another")
+        return there
+
+    def _make(self) -> None:
+        """A repository is there. Asking first whether one is takes minutes where there is not even a bucket for it."""
+        try:
+            self.restic.ask("init", limit_s=ANSWER_S)
+        except Trouble as trouble:
+            if "already" not in str(trouble):
+                raise
+
+    def unlock(self) -> None:
+        """Locks of the dead are gone: restic knows them by the host's name and a process that is not there.
+
+        Our container has a name of its own, so these are processes of before, and the lock on the target says that they
+        are dead. A number may be taken again by restic itself, so it tries with another one.
+        """
+        for _ in range(UNLOCKS):
+            if not self.restic.has_locks():
+                return
+            self.restic.ask("unlock")
+
+    def snapshot(self, kind: Kind) -> Taken:
+        """What was copied of a kind of data."""
+        place, backup = self.place, self.place.settings.backup
+        words = planning.snapshot_words(kind, place.source(kind), place.settings.instance, backup.exclude)
+        self._step(kind, 0)
+        messages = self.restic.ask(*words, *planning.limits(backup), progress=lambda told: self._step(
+            kind, round(100 * told.get("percent_done", 0))))
+        lost = unread(messages)
+        for each in lost[:TOLD]:
+            log.warning("%s: not in the snapshot: %s", self.url, each)
+        return planning.taken(messages, len(lost))
+
+    def check(self, *more: str) -> None:
+        """Nothing if the repository is sound. Raises Trouble."""
+        self._step("check")
+        try:
+            self.restic.ask("check", "--with-cache", *more)
+        except Trouble as trouble:
+            if trouble.reason == "other":
+                raise Trouble(self.url, "damaged", str(trouble).partition("(")[2].rstrip(".)")) from None
+            raise
+
+    def _tidied(self, state: State) -> State:
+        if not _is_due(state.tidied, planning.TIDY_EVERY):
+            return state
+        self._step("tidy")
+        for words in planning.forget_words(self.place.settings.backup, self.place.settings.instance):
+            self.restic.ask(*words)
+        self.restic.ask("prune")
+        return replace(state, tidied=_now())
+
+    def _verified(self, state: State) -> State:
+        if not _is_due(state.verified, planning.VERIFY_EVERY):
+            return state
+        self._step("verify")
+        scratch = self.place.state / f"scratch-{states.name_of(self.url)}"
+        done = sample.verify(self.restic, state.kinds.values(), scratch, random.Random())
+        return replace(state, verified=_now(), verified_files=done.files)
+
+    def _size(self) -> int:
+        answers = self.restic.ask("stats", "--mode=raw-data")
+        return next((each["total_size"] for each in answers if "total_size" in each), 0)
+
+    def _step(self, name: str, percent: int | None = None) -> None:
+        self.say({"target": self.url, "step": name, "percent": percent})
+
+
+def back_up(place: Place, url: str, say: Say, stale: str = "") -> State:
+    """The target's state after a run, good or not. Raises Trouble, "busy", if one goes on already.
+
+    `stale` says why the copies of the databases are not those of now; empty if they are.
+    """
+    with states.alone(place.state, url) as held:
+        state = states.save(place.state, replace(states.load(place.state, url), begun=_now(), ended="", stale=stale))
+        try:
+            for reached in Run(place, place.restic(url, (held,)), say).steps(state):
+                state = states.save(place.state, reached)
+        except OperatorError as error:
+            trouble = error if isinstance(error, Trouble) else Trouble(url, "settings", short(str(error)).rstrip("."))
+            state = states.save(place.state, state.failed(trouble, _now()))
+        return state
+
+
+def snapshots(restic: Restic, words: Sequence[str] = ()) -> list[Mapping[str, Any]]:
+    """Our snapshots in a target, the newest last. Raises Trouble."""
+    found = restic.ask("snapshots", "--no-lock", *words)
+    return sorted((each for each in found if planning.kind_of(each)), key=lambda each: planning.moment(each["time"]))
+
+
+def _is_due(last: str, every: timedelta) -> bool:
+    then = time_of(last)
+    return then is None or datetime.now(timezone.utc) - then >= every
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

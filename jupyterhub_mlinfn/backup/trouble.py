@@ -1,0 +1,60 @@
+"""What went wrong with a target, from restic's exit code and words, in one sentence for the keeper."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from ..errors import OperatorError
+
+Reason = Literal["key", "missing", "another", "locked", "full", "denied", "away", "damaged", "busy", "settings",
+                 "other"]  # fmt: skip
+BY_CODE: dict[int, Reason] = {10: "missing", 11: "locked", 12: "key"}
+BY_WORDS: tuple[tuple[Reason, str], ...] = (
+    ("full", r"no space left|quota ?exceeded|quota has been exceeded|insufficient storage|storage ?full|\b507\b"),
+    ("denied", r"access ?denied|signature ?does ?not ?match|invalid ?access ?key|permission denied|\b403\b|read-only"),
+    ("away", r"connection refused|no such host|time[d ]*out|unreachable|no route|connection reset|server misbehaving"
+             r"|sftp session|connection closed|broken pipe|couldn't connect|nosuchbucket|input/output error"),
+)  # fmt: skip
+SAID: dict[Reason, str] = {
+    "key": "the key in secrets/backup does not open it",
+    "missing": "there is no repository any more; is the disk mounted, or was it emptied?",
+    "another": "another repository than before is there",
+    "locked": "somebody else works on it",
+    "full": "it is full",
+    "denied": "it does not let us write or read",
+    "away": "it does not answer",
+    "damaged": "its check found damage",
+    "busy": "a run or a check of it goes on already",
+    "settings": "its key or its credentials are not as they must be",
+    "other": "restic gave up",
+}
+LOCK = re.compile(r"locked (exclusively )?by (PID \d+ on \S+).*?created at ([\d-]+ [\d:]+)", re.DOTALL)
+
+
+class Trouble(OperatorError):
+    """A target that could not be used. `reason` is a fixed word for metrics and files."""
+
+    def __init__(self, target: str, reason: Reason, words: str = ""):
+        detail = f" ({words})" if words else ""
+        super().__init__(f"{target}: {SAID[reason]}{detail}.")
+        self.reason: Reason = reason
+
+
+def understood(target: str, code: int, words: str) -> Trouble:
+    """The trouble behind an exit code of restic and the last that it said."""
+    reason = BY_CODE.get(code) or _by_words(words)
+    if reason == "locked":
+        lock = LOCK.search(words)
+        return Trouble(target, reason, f"{lock[2]}, since {lock[3]}" if lock else "")
+    return Trouble(target, reason, "" if reason in ("key", "missing") else short(words))
+
+
+def _by_words(words: str) -> Reason:
+    return next((reason for reason, signs in BY_WORDS if re.search(signs, words, re.IGNORECASE)), "other")
+
+
+def short(words: str) -> str:
+    """The last thing said, on one line and not long."""
+    line = " ".join(words.removeprefix("Fatal: ").split())
+    return line if len(line) <= 300 else f"{line[:297]}..."

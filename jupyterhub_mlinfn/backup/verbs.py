@@ -1,0 +1,129 @@
+"""What `mlinfn backup` and `mlinfn restore` have done in a container: JSON, one line for each step and the answer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from . import restoring, service
+from . import state as states
+from .place import KEY, Place
+from .planning import kind_of
+from .restic import Restic
+from .restoring import Snapshot
+from .target import Run, Say, snapshots
+from .trouble import Trouble
+
+Answer = Any
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words that the container takes."""
+    top = argparse.ArgumentParser(prog="python3 -m jupyterhub_mlinfn.backup")
+    verbs = top.add_subparsers(dest="verb")
+    for name in ("serve", "run", "list", "check", "forget", "key", "settings", "restore", "everything"):
+        verb = verbs.add_parser(name)
+        verb.add_argument("--target", action="append", default=[])
+        verb.add_argument("--when", default=restoring.LATEST)
+        verb.add_argument("--instance", default="")
+        verb.add_argument("--into", type=Path, default=Path("/restored"))
+        verb.add_argument("what", nargs="*")
+    return top
+
+
+def run(place: Place, words: argparse.Namespace, say: Say) -> Answer:
+    """The state of each target after a run now, all at the same time. Raises Trouble, "busy"."""
+    targets = words.target or place.settings.backup.targets
+    with ThreadPoolExecutor(max(1, len(targets))) as threads:
+        return [asdict(each) for each in threads.map(lambda url: service.run(place, url, say), targets)]
+
+
+def list_(place: Place, words: argparse.Namespace, say: Say) -> Answer:
+    """The snapshots of each target. Raises Trouble."""
+    return {url: [restoring.as_data(each) for each in snapshots(place.restic(url))] for url in words.target}
+
+
+def check(place: Place, words: argparse.Namespace, say: Say) -> Answer:
+    """How long each target's check took. `what` may hold a share of the data to read, such as 10%. Raises Trouble."""
+    for url in words.target:
+        with states.alone(place.state, url) as held:
+            one = Run(place, place.restic(url, (held,)), say)
+            one.unlock()
+            one.check(*(f"--read-data-subset={each}" for each in words.what))
+    return words.target
+
+
+def forget(place: Place, words: argparse.Namespace, say: Say) -> Answer:
+    """The snapshots that are gone, and what nobody else needs of them. Raises Trouble, UserError."""
+    (url,) = words.target
+    with states.alone(place.state, url) as held:
+        restic = place.restic(url, (held,))
+        there = snapshots(restic)
+        gone = [each for name in words.what for each in restoring.chosen(there, name).values()]
+        restic.ask("forget", "--prune", *(each["id"] for each in gone))
+    return [restoring.as_data(each) for each in gone]
+
+
+def key(place: Place, words: argparse.Namespace, say: Say) -> Answer:
+    """Target -> empty if the key on standard input opens it, else why not."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / KEY
+        path.touch(mode=0o600)
+        path.write_text(sys.stdin.readline().strip() + "\n")
+        return {url: _opens(place.restic(url), path) for url in words.target}
+
+
+def _opens(restic: Restic, path: Path) -> str:
+    try:
+        restic.with_key(path).identity()
+    except Trouble as trouble:
+        return str(trouble)
+    return ""
+
+
+def settings(place: Place, words: argparse.Namespace, say: Say) -> Answer:
+    """The mlinfn.yaml in a target, and which moment it is of. Raises Trouble, UserError."""
+    restic, found = _found(place, words)
+    with tempfile.TemporaryFile() as text:
+        snapshot = restoring.of_kind(found, "service")
+        restoring.dump(restic, snapshot, "settings/mlinfn.yaml", text)
+        text.seek(0)
+        return {"text": text.read().decode(), "instance": snapshot["hostname"], "time": snapshot["time"]}
+
+
+def restore(place: Place, words: argparse.Namespace, say: Say) -> Answer:
+    """One part of one kind of data, in the folder `into`. Raises Trouble, UserError."""
+    kind, inner = restoring.parsed(words.what[0])
+    restic, found = _found(place, words)
+    return _restored(restic, restoring.of_kind(found, kind), inner, words.into, say)
+
+
+def everything(place: Place, words: argparse.Namespace, say: Say) -> Answer:
+    """Each kind of data in a folder of its name below `into`. Raises Trouble, UserError."""
+    restic, found = _found(place, words)
+    return [_restored(restic, found[kind], "", words.into / kind, say) for kind in found]
+
+
+def _restored(restic: Restic, snapshot: Snapshot, inner: str, folder: Path, say: Say) -> dict[str, Any]:
+    kind = kind_of(snapshot)
+    told = restoring.restore(restic, snapshot, inner, folder, lambda each: say(
+        {"target": restic.url, "step": kind, "percent": round(100 * each.get("percent_done", 0))}))
+    return {**restoring.as_data(snapshot), "restored": told.get("files_restored", 0)}
+
+
+def _found(place: Place, words: argparse.Namespace) -> tuple[Restic, dict]:
+    (url,) = words.target
+    restic = place.restic(url)
+    return restic, restoring.chosen(restoring.of_instance(snapshots(restic), words.instance), words.when)
+
+
+VERBS: Mapping[str, Callable[[Place, argparse.Namespace, Say], Answer]] = {
+    "run": run, "list": list_, "check": check, "forget": forget, "key": key, "settings": settings, "restore": restore,
+    "everything": everything,
+}  # fmt: skip

@@ -1,0 +1,149 @@
+"""The service `backup` on the machine: what it needs before it starts, and how the copies stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from .. import files
+from ..backup import place
+from ..backup.state import State, load, time_of
+from ..settings import Settings, seconds_of
+from ..settings_backup import is_folder
+from .finding import Finding
+
+NAME = "backup"
+"""The service, and the profile that it is in."""
+COMPOSE_FILE = "compose.backup.yaml"
+SHOWN = "key_was_shown"
+"""A file among the secrets, once somebody has seen the key."""
+EMPTY_CREDENTIALS = """# Credentials of targets, a section for each, named like the target in mlinfn.yaml:
+#
+# [s3:https://s3.example.org/backups]
+# AWS_ACCESS_KEY_ID = ...
+# AWS_SECRET_ACCESS_KEY = ...
+"""
+TIME_ZONES = Path("/usr/share/zoneinfo")
+SHOW_KEY = "sudo mlinfn backup key"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How the copies stand."""
+
+    states: tuple[State, ...] = ()
+    on_one_disk: bool = False
+    """All targets are on the disk that the data are on."""
+    key_was_shown: bool = True
+    now: datetime = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def look(settings: Settings, now: datetime) -> Seen:
+    """What is there to be seen on this machine."""
+    targets = settings.backup.targets
+    known = tuple(load(settings.root / NAME, url) for url in targets)
+    shown = (settings.root / "secrets" / NAME / SHOWN).is_file()
+    return Seen(known, all(_is_beside(target, settings.root) for target in targets), shown, now)
+
+
+def _is_beside(target: str, root: Path) -> bool:
+    """True for a folder on the disk of the root; one that is not there yet will be."""
+    folder = Path(target)
+    while is_folder(target) and not folder.exists():
+        folder = folder.parent
+    try:
+        return is_folder(target) and folder.stat().st_dev == root.stat().st_dev
+    except OSError:
+        return is_folder(target)
+
+
+def ground(settings: Settings) -> list[str]:
+    """What the service needs, made where it is missing: folders of targets, a place for credentials."""
+    done = []
+    for folder in (Path(target) for target in settings.backup.targets if is_folder(target)):
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True)
+            done.append(f"Made {folder} for backups.")
+    path = settings.root / "secrets" / NAME / place.CREDENTIALS
+    if not path.is_file():
+        files.replace(path, EMPTY_CREDENTIALS)
+    for given in (path, *(path.with_name(name) for name in (place.SSH_KEY, place.SSH_HOSTS, place.RCLONE))):
+        if given.is_file() and (given.stat().st_mode & 0o077 or given.stat().st_uid):
+            os.chown(given, 0, 0)
+            given.chmod(0o600)
+            done.append(f"Closed {given} to others.")
+    text = json.dumps(compose_part(settings, platform.node(), time_zone()), indent=1) + "\n"
+    written = files.replace_if_changed(settings.root / COMPOSE_FILE, text)
+    return [*done, *([f"Wrote {settings.root / COMPOSE_FILE}."] if written else [])]
+
+
+def compose_part(settings: Settings, machine: str, zone: str) -> Mapping[str, Any]:
+    """What Compose has to know besides compose.yaml. Compose reads JSON as well; it takes `$` for a variable.
+
+    The host's name in the container is its own: restic notes it in its locks, and takes processes of a host of the
+    same name for its neighbours.
+    """
+    volumes = [{"type": "bind", "source": each.replace("$", "$$"), "target": each.replace("$", "$$")}
+               for each in settings.backup.targets if is_folder(each)]  # fmt: skip
+    host = f"{settings.instance}-{NAME}.{machine}"[:63].rstrip(".-")
+    return {"services": {NAME: {"hostname": host, "environment": {"TZ": zone}, "volumes": volumes}}}
+
+
+def time_zone(local: Path = Path("/etc/localtime")) -> str:
+    """The name of this machine's time zone; UTC where it has none."""
+    path = local.resolve()
+    return str(path.relative_to(TIME_ZONES)) if path.is_relative_to(TIME_ZONES) else "UTC"
+
+
+def finding(settings: Settings, seen: Seen) -> Finding:
+    """How the copies stand, the worst first."""
+    title, targets = "Backups", settings.backup.targets
+    if not targets:
+        return Finding("amber", title, "There are none: what is on this machine's disk is all there is.",
+                       "write `backup: {targets: [...]}` into mlinfn.yaml, then: mlinfn up")
+    least = seen.now - timedelta(seconds=seconds_of(settings.backup.max_age))
+    if old := [each for each in seen.states if (each.newest_good or time_of(each.since) or seen.now) < least]:
+        return Finding("red", title, " ".join(_said(each, seen.now) for each in old), "mlinfn backup run")
+    if wrong := [each for each in seen.states if each.reason]:
+        return Finding("amber", title, " ".join(_said(each, seen.now) for each in wrong), "mlinfn backup run")
+    if len([each for each in seen.states if each.good]) < len(targets):
+        return Finding("amber", title, "The first one is not done yet.", "mlinfn backup run")
+    return _warned(seen) or Finding("green", title, " ".join(_said(each, seen.now) for each in seen.states))
+
+
+def _warned(seen: Seen) -> Finding | None:
+    """What is not well although the copies are."""
+    if not seen.key_was_shown:
+        return Finding("amber", "Backups", "Nobody has put the key into a safe. Without it they are of no use.",
+                       SHOW_KEY)
+    if incomplete := [each for each in seen.states if _lacks(each)]:
+        return Finding("amber", "Backups", " ".join(f"{each.url}: {_lacks(each)}" for each in incomplete),
+                       f"mlinfn logs {NAME}")
+    if seen.on_one_disk:
+        return Finding("amber", "Backups", f"{_said(seen.states[0], seen.now)} It is on the disk that the data are on "
+                       "and dies with it.", "add a target elsewhere to `backup.targets`: docs/how-to/back-up.md")
+    return None
+
+
+def _lacks(state: State) -> str:
+    unread = sum(each.unread for each in state.kinds.values())
+    return state.stale or (f"{unread} files could not be read." if unread else "")
+
+
+def _said(state: State, now: datetime) -> str:
+    good = f"the newest good snapshot is {age(state.newest_good, now)} old" if state.newest_good else "no good snapshot"
+    return f"{state.trouble} Until then {good}." if state.reason else f"{state.url}: {good}."
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """ "3 hours", "2 days"."""
+    hours = int((now - moment).total_seconds() // 3600)
+    if hours >= 48:
+        return f"{hours // 24} days"
+    return f"{hours} hours" if hours > 1 else "an hour" if hours else "less than an hour"

@@ -1,0 +1,33 @@
+"""What it means that a service is not healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from . import backup_service, cvmfs_service, rooms_service
+from .finding import Finding
+
+GO_ON = (
+    ({cvmfs_service.CLIENT, cvmfs_service.PROBE}, "labs go on, with what is mounted in /cvmfs", ""),
+    ({"gpus"}, "no GPU is lent until NVIDIA's driver answers it", "nvidia-smi; "),
+    ({rooms_service.PAGE}, "nobody finds or starts a room; those that run go on", ""),
+    ({backup_service.NAME}, "nothing is copied until it is back", ""),
+)
+"""Services without which the others go on, what it means, and what to look at first."""
+
+
+def service_finding(services: Mapping[str, str]) -> Finding:
+    """How they are, from service -> healthy, starting, missing..."""
+    ill = {name: state for name, state in services.items() if state != "healthy"}
+    if not ill:
+        return Finding("green", "Services", f"{', '.join(services)} are healthy.")
+    said = ", ".join(f"{name} is {state}" for name, state in ill.items())
+    if set(ill.values()) == {"starting"}:
+        return Finding("amber", "Services", f"{said}.", "wait a minute")
+    if all(state == "missing" for state in services.values()):
+        return Finding("red", "Services", "None is there.", "mlinfn up")
+    mend = "mlinfn up" if set(ill.values()) <= {"missing", "exited"} else f"mlinfn logs {' '.join(ill)}"
+    for names, means, first in GO_ON:
+        if set(ill) <= names:
+            return Finding("amber", "Services", f"{said}: {means}.", first + mend)
+    return Finding("red", "Services", f"{said}.", mend)

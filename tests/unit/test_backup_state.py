@@ -1,0 +1,133 @@
+"""What is known of targets: its file, its lock, its metrics, and what a keeper reads of it."""
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from jupyterhub_mlinfn.backup import place, report, state
+from jupyterhub_mlinfn.backup.planning import Taken
+from jupyterhub_mlinfn.backup.service import Service
+from jupyterhub_mlinfn.backup.state import State
+from jupyterhub_mlinfn.backup.trouble import Trouble
+from jupyterhub_mlinfn.cli import backup_service
+from jupyterhub_mlinfn.cli.backup_service import Seen, finding
+from jupyterhub_mlinfn.errors import OperatorError
+from jupyterhub_mlinfn.settings import Settings
+
+THEN = datetime(2026, 11, 25, 3, tzinfo=timezone.utc)
+NOW = THEN + timedelta(hours=9)
+LATER = THEN + timedelta(days=3)
+URL = "s3:https://s3.example.org/b"
+GOOD = State(URL, repository="r", begun=THEN.isoformat(), ended=THEN.isoformat(), good=THEN.isoformat(), size=7,
+             kinds={"homes": Taken("s", "t", 3, 300, 30)}, verified=THEN.isoformat(), verified_files=3)  # fmt: skip
+AWAY = GOOD.failed(Trouble(URL, "away", "connection refused"), NOW.isoformat())
+SETTINGS = Settings(backup={"targets": [URL]})
+
+
+def test_what_is_known_is_read_back(tmp_path):
+    assert state.load(tmp_path, URL) == State(URL)
+    state.save(tmp_path, GOOD)
+    assert state.load(tmp_path, URL) == GOOD
+    (tmp_path / f"{state.name_of(URL)}.json").write_text('{"url": ')
+    assert state.load(tmp_path, URL) == State(URL)
+
+
+def test_only_one_of_ours_works_on_a_target(tmp_path):
+    with state.alone(tmp_path, URL), state.alone(tmp_path, "/other"), pytest.raises(Trouble, match="already"), \
+            state.alone(tmp_path, URL):  # fmt: skip
+        pass
+    with state.alone(tmp_path, URL):
+        pass
+
+
+def test_trouble_is_remembered_from_its_beginning():
+    again = AWAY.failed(Trouble(URL, "away"), LATER.isoformat())
+    assert (again.failures, again.since, again.good) == (2, NOW.isoformat(), GOOD.good)
+    assert again.failed(Trouble(URL, "full"), LATER.isoformat()).since == LATER.isoformat()
+
+
+@pytest.mark.parametrize(("seen", "level", "said"), [
+    (Seen((GOOD,), now=NOW), "green", "the newest good snapshot is 9 hours old"),
+    (Seen((GOOD,), now=LATER), "red", "3 days old"),
+    (Seen((AWAY,), now=NOW), "amber", "it does not answer (connection refused)"),
+    (Seen((AWAY,), now=LATER), "red", "it does not answer"),
+    (Seen((State(URL),), now=NOW), "amber", "not done yet"),
+    (Seen((State(URL).failed(Trouble(URL, "key"), THEN.isoformat()),), now=LATER), "red", "the key in secrets/backup"),
+    (Seen((GOOD,), key_was_shown=False, now=NOW), "amber", "safe"),
+    (Seen((GOOD,), on_one_disk=True, now=NOW), "amber", "dies with it"),
+    (Seen((replace(GOOD, stale="The hub did not copy."),), now=NOW), "amber", "The hub did not copy."),
+    (Seen((replace(GOOD, kinds={"homes": Taken("s", "t", 3, 300, 30, unread=2)}),), now=NOW), "amber", "2 files"),
+])  # fmt: skip
+def test_a_keeper_reads_how_the_copies_stand(seen, level, said):
+    found = finding(SETTINGS, seen)
+    assert found.level == level
+    assert said in found.reason
+    assert bool(found.remedy) == (level != "green")
+
+
+def test_no_target_is_no_backup():
+    assert finding(Settings(backup={"targets": []}), Seen()).level == "amber"
+
+
+def test_metrics_say_what_is_known():
+    text = report.generate_latest(registry(GOOD, AWAY)).decode()
+    found = {(each.name, each.labels["target"]): each.value for family in text_string_to_metric_families(text)
+             for each in family.samples}  # fmt: skip
+    assert found["mlinfn_backup_last_success_timestamp_seconds", URL] == THEN.timestamp()
+    assert found["mlinfn_backup_failures_total", URL] == AWAY.failures
+    assert found["mlinfn_backup_added_bytes", URL] == 30
+
+
+def registry(*states):
+    class Known:
+        def collect(self):
+            return report.families(states[-1:], NOW)
+
+    made = report.CollectorRegistry()
+    made.register(Known())
+    return made
+
+
+def test_the_service_answers_for_itself(tmp_path):
+    service = Service(place.Place(SETTINGS, tmp_path, tmp_path, tmp_path))
+    state.save(tmp_path, GOOD)
+    assert report.answer(service, "/health") == (200, "ok\n")
+    assert json.loads(report.answer(service, "/")[1])[0]["repository"] == "r"
+    assert "mlinfn_backup_size_bytes" in report.answer(service, "/metrics")[1]
+    assert report.answer(service, "/else")[0] == 404
+    service.beat -= 1000
+    assert report.answer(service, "/health")[0] == 503
+
+
+def test_credentials_belong_to_their_target(tmp_path):
+    path = tmp_path / "targets.ini"
+    assert place.credentials(path) == {}
+    path.write_text(f"# a remark\n[{URL}]\nAWS_ACCESS_KEY_ID = a\nAWS_SECRET_ACCESS_KEY = b=%c\n")
+    assert place.credentials(path) == {URL: {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b=%c"}}
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("AWS_ACCESS_KEY_ID = a", "line 1"), (f"[{URL}]\nwords", "line 2"), (f"[{URL}]\nLD_PRELOAD = x", "no credential"),
+    (f"[{URL}]\nRESTIC_PASSWORD_COMMAND = x", "no credential"),
+])  # fmt: skip
+def test_credentials_that_make_no_sense_are_refused(tmp_path, text, said):
+    (tmp_path / "targets.ini").write_text(text)
+    with pytest.raises(OperatorError, match=said):
+        place.credentials(tmp_path / "targets.ini")
+
+
+def test_compose_mounts_the_folders_among_the_targets():
+    settings = Settings(instance="a", backup={"targets": ["/mnt/a$b", "s3:x"]})
+    part = backup_service.compose_part(settings, "gpu1", "Europe/Rome")["services"]["backup"]
+    assert part["hostname"] == "a-backup.gpu1"
+    assert part["environment"] == {"TZ": "Europe/Rome"}
+    assert [(each["source"], each["target"]) for each in part["volumes"]] == [("/mnt/a$$b", "/mnt/a$$b")]
+
+
+def test_the_time_zone_is_that_of_the_machine(tmp_path):
+    (tmp_path / "localtime").symlink_to("/usr/share/zoneinfo/Etc/UTC")
+    assert backup_service.time_zone(tmp_path / "localtime") in ("Etc/UTC", "UTC")
+    assert backup_service.time_zone(tmp_path / "none") == "UTC"
