@@ -48,6 +48,7 @@ main() {
     fi
     step "services" start_services
     step "people" ensure_people
+    show_backup_key
     goodbye
     build_more
 }
@@ -233,6 +234,18 @@ people = json.load(sys.stdin)
 for person in people if isinstance(people, list) else [people]:
     print("\n      user name: {name}   {what}\n      password:  {password}   (shown only now)".format(**{"what": "", **person}))
 print()' >&3
+}
+
+# The key of the backups, on the screen only, the first time.
+show_backup_key() {
+    local answer
+    [ "$(setting backup targets)" != "[]" ] || return 0
+    answer=$(mlinfn backup key --json)
+    printf '%s' "$answer" | python3 -c '
+import json, sys
+key = json.load(sys.stdin)["key"]
+if key:
+    print(f"\n      key of the backups: {key}\n      Put it into a safe; without it nobody reads them. It is shown only now.\n")' >&3
 }
 
 goodbye() {

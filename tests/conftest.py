@@ -35,4 +35,6 @@ pytest_plugins = [
     "support.logins",
     "support.oidc_client",
     "support.rooms_site",
+    "support.backups",
+    "support.backup_site",
 ]

@@ -14,7 +14,7 @@ import typer
 
 from .. import __version__
 from ..errors import OperatorError, UserError
-from . import config, demo, gpus, health, iam, images, stack, users
+from . import backup, config, demo, gpus, health, iam, images, restore, stack, users
 
 NOT_WELL = 1
 USAGE = 2
@@ -53,9 +53,11 @@ app.add_typer(users.app, name="users")
 app.add_typer(iam.app, name="iam")
 app.add_typer(demo.app, name="demo")
 app.add_typer(images.app, name="images")
+app.add_typer(backup.app, name="backup")
 stack.register(app)
 health.register(app)
 gpus.register(app)
+restore.register(app)
 
 
 def main() -> None:

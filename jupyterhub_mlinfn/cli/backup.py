@@ -1,0 +1,196 @@
+"""`mlinfn backup`: snapshots now, what there is, checks, getting files back, and the key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .output import Json, as_json, aside, lines, table
+from .site import Site
+
+app = typer.Typer(help="Copies of everything that people made.", no_args_is_help=True)
+Target = Annotated[str | None, typer.Option("--target", metavar="T", help="Only this target.")]
+When = Annotated[str, typer.Option("--when", metavar="W", help="latest, a date, a time, or the id of a snapshot.")]
+Say = Callable[[Mapping[str, Any]], None]
+
+
+@app.command()
+def run(context: typer.Context, target: Target = None, json: Json = False) -> None:
+    """Make snapshots now, with their check. Exit code 1 if a target did not end well."""
+    from . import backup_container
+
+    done = backup_container.in_service(context.obj, "run", _targets(context.obj, target), say=progress(json))
+    said = [each["trouble"] or f"{each['url']}: good, after {each['duration_s']:.0f} s." for each in done]
+    _tell(done, said, json)
+    if any(each["reason"] for each in done):
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(context: typer.Context, target: Target = None, kind: Annotated[
+    str | None, typer.Option("--kind", metavar="K", help="Only homes, groups, shared, rooms or service.")] = None,
+    json: Json = False,
+) -> None:
+    """The snapshots in each target."""
+    found = _work(context.obj, target, "list", json=json)
+    found = {url: [each for each in those if kind in (None, each["kind"])] for url, those in found.items()}
+    if json:
+        as_json(found)
+        return
+    for url, those in found.items():
+        lines(url)
+        table(["SNAPSHOT", "TIME", "KIND", "FILES", "SIZE", "ADDED"], map(_row, those))
+
+
+def _row(each: Mapping[str, Any]) -> Sequence[str]:
+    return [each["id"], _minute(each["time"]), each["kind"], str(each["files"]), size(each["bytes"]),
+            size(each["added"])]  # fmt: skip
+
+
+@app.command()
+def check(context: typer.Context, target: Target = None, read: Annotated[
+    str, typer.Option("--read", metavar="SHARE", help="Read so much of the data as well, such as 10%.")] = "",
+    json: Json = False,
+) -> None:
+    """Check the repositories. Exit code 1 if one is damaged."""
+    done = _work(context.obj, target, "check", *([read] if read else []), json=json)
+    _tell({"sound": done}, [f"{each} is sound." for each in done], json)
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="Kind of data and path, such as homes/anna/thesis.")],
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A new folder, in which it is put.")],
+    when: When = "latest", target: Target = None, json: Json = False,
+) -> None:
+    """Get files back into a new folder, with their owners and rights. Nothing that is there is changed."""
+    from ..backup import restoring
+    from . import put_back
+
+    restoring.parsed(what)
+    one = _targets(context.obj, target)[:1]
+    with put_back.beside(to) as folder:
+        done = _work(context.obj, one[0], "restore", "--when", when, "--", what, into=folder, json=json)
+    said = f"{to} has {what} as it was at {_minute(done['time'])}: {done['restored']} files and folders."
+    _tell({**done, "to": to}, [said], json)
+
+
+@app.command()
+def forget(
+    context: typer.Context,
+    snapshots: Annotated[list[str], typer.Argument(metavar="SNAPSHOT...", help="Ids, as `backup list` has them.")],
+    target: Annotated[str, typer.Option("--target", metavar="T", help="Where they are.")],
+    json: Json = False,
+) -> None:
+    """Remove snapshots, and what no other needs of them, for ever."""
+    gone = _work(context.obj, target, "forget", "--", *snapshots, json=json)
+    _tell({"gone": gone}, [f"{each['kind']} of {_minute(each['time'])} is gone." for each in gone], json)
+
+
+@app.command()
+def status(context: typer.Context, json: Json = False) -> None:
+    """How each target stands. Exit code 1 if the newest good snapshot of one is too old."""
+    from dataclasses import asdict
+    from datetime import datetime, timezone
+
+    from . import backup_service, health
+
+    seen = backup_service.look(context.obj.settings, datetime.now(timezone.utc))
+    found = backup_service.finding(context.obj.settings, seen)
+    if json:
+        as_json({"level": found.level, "reason": found.reason, "targets": [asdict(each) for each in seen.states]})
+    else:
+        table(["TARGET", "GOOD", "VERIFIED", "SIZE", "FAILURES"],
+              [[each.url, _minute(each.good), _minute(each.verified), size(each.size), str(each.failures)]
+               for each in seen.states])  # fmt: skip
+        health.line(found)
+    if found.level == "red":
+        raise typer.Exit(1)
+
+
+@app.command()
+def key(
+    context: typer.Context,
+    show: Annotated[bool, typer.Option("--show", help="Print it again.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Say whether your copy opens the targets.")] = False,
+    json: Json = False,
+) -> None:
+    """Print the key for your safe, the first time; then say how to test your copy of it."""
+    from . import put_back
+
+    if check:
+        opens = _work(context.obj, None, "key", json=json, given=typed())
+        _tell(opens, [why or f"{url}: your copy opens it." for url, why in opens.items()], json)
+        raise typer.Exit(1 if any(opens.values()) else 0)
+    text = put_back.key(context.obj, again=show)
+    said = [f"key: {text}", "Without it nobody reads the backups. Put it where a fire here does not reach it."]
+    before = ["The key was shown before. Again: mlinfn backup key --show"]
+    _tell({"key": text}, [*(said if text else before), "To test your copy: mlinfn backup key --check"], json)
+
+
+def _tell(data: Any, said: Sequence[str], json: bool) -> None:
+    if json:
+        as_json(data)
+    else:
+        lines(*said)
+
+
+def typed() -> str:
+    """A copy of the key, from the keyboard without showing it, or from standard input."""
+    import sys
+    from getpass import getpass
+
+    return getpass("Your copy of the key: ") if sys.stdin.isatty() else sys.stdin.readline()
+
+
+def _targets(site: Site, target: str | None) -> tuple[str, ...]:
+    """The targets, or the one that was named. Raises UserError."""
+    from ..errors import UserError
+
+    there = site.settings.backup.targets
+    if not there or target not in (None, *there):
+        raise UserError(f"{target or 'A target'} is not among `backup.targets`: {', '.join(there) or 'there is none'}.")
+    return (target,) if target else there
+
+
+def _work(site: Site, target: str | None, verb: str, *words: str, json: bool, into: Path | None = None,
+          given: str = "") -> Any:  # fmt: skip
+    from . import backup_container
+
+    container = backup_container.of_site(site, _targets(site, target), into)
+    return backup_container.work(container, verb, *words, say=progress(json), typed=given)
+
+
+def progress(quiet: bool) -> Say:
+    """Tells each step once, and each tenth of what takes long, on standard error."""
+    shown: set[tuple] = set()
+
+    def say(told: Mapping[str, Any]) -> None:
+        percent = told.get("percent")
+        step = (told["target"], told["step"], percent and percent // 10)
+        if not quiet and step not in shown:
+            shown.add(step)
+            aside(f"{told['target']}: {told['step']}{f' {percent} %' if percent else ''}")
+
+    return say
+
+
+def size(count: int | None) -> str:
+    """ "1.5 GB"."""
+    number = float(count or 0)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"
+
+
+def _minute(text: str) -> str:
+    """A time as people here write it."""
+    from ..backup.planning import moment
+
+    return moment(text).astimezone().strftime("%Y-%m-%d %H:%M") if text else "never"

@@ -1,0 +1,109 @@
+"""Work with restic, done in containers of the image `backup`: the service's own, or one for the purpose."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import OperatorError, UserError
+from ..settings_backup import is_folder
+from . import backup_service, compose, engine
+from .site import Site
+
+IMAGE = f"mlinfn/backup:{__version__}"
+MODULE = ("python3", "-m", "jupyterhub_mlinfn.backup")
+CHANGES_FILES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID")
+"""What giving files back to their owners takes."""
+INTO, CONFIG = "/restored", "/etc/mlinfn.yaml"
+Say = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Container:
+    """One to be started for one piece of work, gone afterwards."""
+
+    site: Site
+    secrets: Path
+    """Holds the key, and credentials of targets."""
+    targets: Sequence[str]
+    into: Path | None = None
+    """A folder of this machine in which files are restored."""
+    mounts: Mapping[Path, str] = field(default_factory=dict)
+
+    def words(self) -> list[str]:
+        """The words of `docker` that start it. The host's name is its own, since restic trusts locks by that."""
+        return ["run", "--rm", "--interactive", "--network=host", "--pull=never", "--read-only", "--tmpfs=/tmp",
+                f"--hostname=by-hand-{secrets.token_hex(4)}", "--user=0:0", "--cap-drop=ALL",
+                "--security-opt=no-new-privileges:true", "--memory=2g", "--memory-swap=2g", *self._files(),
+                *self._settings(), IMAGE]  # fmt: skip
+
+    def _files(self) -> list[str]:
+        """One that writes has a name: two never fill the same folder, also where the first has lost its command."""
+        folders = {Path(each): each for each in self.targets if is_folder(each)}
+        mounts = {**folders, self.secrets: "/run/secrets:ro", **self.mounts}
+        words = ["--cap-add=DAC_READ_SEARCH"]
+        if self.into:
+            mounts[self.into] = INTO
+            words = [f"--name=mlinfn-restore-{zlib.crc32(str(self.into).encode()):08x}",
+                     *(f"--cap-add={each}" for each in CHANGES_FILES)]  # fmt: skip
+        return [*words, *(f"--volume={source}:{target}" for source, target in mounts.items())]
+
+    def _settings(self) -> list[str]:
+        """Where nothing is set up yet, no settings are read, and restic's cache goes with the container's files."""
+        if self.mounts:
+            return [f"--env=MLINFN_CONFIG={CONFIG}"]
+        return [f"--env=MLINFN_BACKUP_STATE={INTO + '/.state' if self.into else '/tmp'}"]
+
+
+def of_site(site: Site, targets: Sequence[str], into: Path | None = None) -> Container:
+    """A container for the targets of an instance that is set up. Raises OperatorError if it is not."""
+    root = site.settings.root
+    secrets = root / "secrets" / backup_service.NAME
+    if not secrets.is_dir():
+        raise OperatorError(f"{secrets} is not there yet. Make it with: sudo mlinfn prepare")
+    mounts = {site.config.absolute(): f"{CONFIG}:ro", root / "backup": "/var/lib/backup"}
+    return Container(site, secrets, targets, into, mounts)
+
+
+def work(container: Container, verb: str, *words: str, say: Say, typed: str = "") -> Any:
+    """What the verb answered. Raises OperatorError, or UserError where something was asked for that cannot be."""
+    if engine.image(IMAGE) is None:
+        raise OperatorError(f"The image {IMAGE} is not on this machine. ./install.sh or images/build backup makes it.")
+    targets = [word for each in container.targets for word in ("--target", each)]
+    return _answer(["docker", *container.words(), *MODULE, verb, *targets, *words], say, typed)
+
+
+def in_service(site: Site, verb: str, targets: Sequence[str], say: Say) -> Any:
+    """The same in the service's own container, which has to run."""
+    found = compose.services(site).get(backup_service.NAME) if site.env_file.is_file() else None
+    if found is None or not found["State"]["Running"]:
+        raise OperatorError("The service `backup` does not run. Start it with: mlinfn up")
+    words = [word for each in targets for word in ("--target", each)]
+    return _answer(["docker", "exec", found["Id"], *MODULE, verb, *words], say)
+
+
+def _answer(command: Sequence[str], say: Say, typed: str = "") -> Any:
+    last: Mapping[str, Any] = {}
+    with tempfile.TemporaryFile("w+") as said:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said) as process:
+            process.stdin.write(typed.encode())
+            process.stdin.close()
+            for raw in process.stdout:
+                last = json.loads(raw)
+                if "progress" in last:
+                    say(last["progress"])
+        said.seek(0)
+        complaint = said.read()[-1000:]
+    if "answer" in last:
+        return last["answer"]
+    if process.returncode == 2 and "error" in last:
+        raise UserError(last["error"])
+    raise OperatorError(last.get("error") or engine.refusal(complaint))

@@ -1,0 +1,127 @@
+"""Putting back: a folder filled beside its place, and a whole machine's data, which are swapped when all is right.
+
+What is restored lies in ROOT/.restoring until everything is there and compared. Then each folder of the root goes to
+ROOT/.before-restore, and the restored one into its place. Whatever interrupts this before the swap leaves the root as
+it was; an interrupted swap is finished by the next `mlinfn restore`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .. import files
+from ..errors import OperatorError, UserError
+from ..settings_backup import KINDS
+from . import backup_service
+from .site import CHECKOUT, Site
+
+STAGING, BEFORE, COMPLETE = ".restoring", ".before-restore", "complete"
+PLACES: Mapping[str, str] = {
+    "homes": "users", "groups": "groups", "shared": "shared", "rooms": "rooms", "service/hub": "hub",
+    "service/secrets": "secrets",
+}  # fmt: skip
+"""Where in the staging folder -> where in the root."""
+
+
+@contextlib.contextmanager
+def beside(to: Path) -> Iterator[Path]:
+    """An empty folder beside `to` that takes its name at the end of the block. Raises UserError if `to` is there."""
+    if to.exists():
+        raise UserError(f"{to} is there already, and nothing that is there is written over. Take a new name.")
+    partial = to.absolute().with_name(f".{to.name}.restoring")
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir(mode=0o700, parents=True)
+    try:
+        yield partial
+        partial.rename(to)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def key(site: Site, *, again: bool) -> str:
+    """The key, if it was never shown before, or is asked for again; else empty. Raises OperatorError without one."""
+    from ..backup.place import KEY
+
+    folder = site.settings.root / "secrets" / backup_service.NAME
+    if not (folder / KEY).is_file():
+        raise OperatorError("There is no key yet. Make it with: sudo mlinfn prepare")
+    shown = folder / backup_service.SHOWN
+    if shown.exists() and not again:
+        return ""
+    files.replace(shown, "")
+    return (folder / KEY).read_text().strip()
+
+
+def staging(root: Path) -> Path:
+    """An empty folder for what is restored. What an interrupted restore left is gone; so is nothing else."""
+    folder = root / STAGING
+    if folder.exists():
+        shutil.rmtree(folder)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def is_complete(root: Path) -> bool:
+    """True if everything was restored, and perhaps not all of it is in its place."""
+    return (root / STAGING / COMPLETE).exists()
+
+
+def complete(root: Path) -> None:
+    """What is in the staging folder is whole from now on. Raises OperatorError if it is not."""
+    folder = root / STAGING
+    if missing := [kind for kind in KINDS if not (folder / kind).is_dir()]:
+        raise OperatorError(f"The backup has no {', '.join(missing)}, so it is no whole one. Nothing was changed.")
+    export, hub = folder / "service/hub/export", folder / "service/hub"
+    for copy in export.glob("*.sqlite"):
+        copy.rename(hub / copy.name)
+    os.sync()
+    files.replace(folder / COMPLETE, "")
+
+
+def swap(root: Path, config: Path) -> Path | None:
+    """Where what was there before lies now; None if nothing was. Going on after an interruption changes nothing."""
+    folder, before = root / STAGING, root / BEFORE
+    for name, place in PLACES.items():
+        if (folder / name).is_dir():
+            _exchange(folder / name, root / place, before)
+    _settings(folder / "service/settings", config)
+    shutil.rmtree(folder)
+    return before if before.exists() else None
+
+
+def _exchange(new: Path, place: Path, before: Path) -> None:
+    if place.exists():
+        before.mkdir(mode=0o700, exist_ok=True)
+        old = before / place.name
+        if old.exists():  # of an earlier restore
+            shutil.rmtree(old)
+        place.rename(old)
+    new.rename(place)
+
+
+def _settings(folder: Path, config: Path) -> None:
+    """mlinfn.yaml as it was; one that differs is kept beside it."""
+    restored = folder / "mlinfn.yaml"
+    if restored.is_file():
+        text = restored.read_text()
+        if config.is_file() and config.read_text() != text:
+            config.replace(config.with_name(f"{config.name}.before-restore"))
+        config.parent.mkdir(parents=True, exist_ok=True)
+        files.replace_if_changed(config, text, mode=0o644)
+    hatch = folder / "jupyterhub_config.d"
+    if hatch.is_dir() and config.absolute() == CHECKOUT / "config" / "mlinfn.yaml":
+        shutil.copytree(hatch, CHECKOUT / "config/jupyterhub_config.d", dirs_exist_ok=True)
+
+
+def refuse_mounts(root: Path) -> None:
+    """Nothing, if folders of the root can change their places. Raises OperatorError where one is a mount of its own."""
+    if mounted := [place for place in PLACES.values() if os.path.ismount(root / place)]:
+        raise OperatorError(f"{', '.join(str(root / each) for each in mounted)}: mounts of their own, which cannot be "
+                            "swapped. Unmount them, restore, and copy what was restored onto them.")  # fmt: skip

@@ -1,0 +1,92 @@
+"""`mlinfn restore`: a whole service back on a new machine, with the same people, uids, files and secrets."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .output import Json, as_json, lines
+from .site import Site
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb of this module into the command."""
+    app.command()(restore)
+
+
+def restore(
+    context: typer.Context,
+    source: Annotated[str, typer.Option("--from", metavar="TARGET", help="The repository, as in `backup.targets`.")],
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="A file with the key.")] = None,
+    credentials: Annotated[Path | None, typer.Option(
+        "--credentials", metavar="FILE", help="A targets.ini, or a folder of credentials.")] = None,
+    when: Annotated[str, typer.Option("--when", metavar="W", help="latest, a date or a time.")] = "latest",
+    instance: Annotated[str, typer.Option("--instance", metavar="I", help="Whose, if there are several.")] = "",
+    json: Json = False,
+) -> None:
+    """Get everything back on a new machine: people, uids, files, secrets, settings. The services must be down."""
+    from .backup import progress
+
+    with _secrets(key, credentials) as secrets:
+        done = _restored(context.obj, (source, when, instance), secrets, progress(json))
+    if json:
+        as_json(done)
+        return
+    kept = [f"What was there before is in {done['before']}; remove it when all is well."] if done["before"] else []
+    lines(f"{done['instance']} is in {done['root']} as it was at {done['time'][:16]}.", *kept,
+          "Start it with: mlinfn up")
+
+
+def _restored(site: Site, wanted: tuple[str, str, str], secrets: Path, say: Any) -> dict[str, Any]:
+    from ..settings import load
+    from . import backup_container, put_back
+
+    source, when, instance = wanted
+    container = backup_container.Container(site, secrets, [source])
+    words = ["--when", when, *(["--instance", instance] if instance else [])]
+    told = backup_container.work(container, "settings", *words, say=say)
+    (secrets / "mlinfn.yaml").write_text(told["text"])
+    settings = load(secrets / "mlinfn.yaml")
+    _refuse_running(settings.instance)
+    put_back.refuse_mounts(settings.root)
+    if not put_back.is_complete(settings.root):
+        folder = put_back.staging(settings.root)
+        container = backup_container.Container(site, secrets, [source], into=folder)
+        backup_container.work(container, "everything", *words, say=say)
+        put_back.complete(settings.root)
+    before = put_back.swap(settings.root, site.config)
+    return {"instance": told["instance"], "time": told["time"], "root": str(settings.root),
+            "before": str(before) if before else None}  # fmt: skip
+
+
+def _refuse_running(instance: str) -> None:
+    from ..errors import OperatorError
+    from . import engine
+
+    found = engine.containers(f"com.docker.compose.project={instance}")
+    if any(each["State"]["Running"] for each in found):
+        raise OperatorError(f"The services of {instance} run, and would write into what is swapped. First: mlinfn down")
+
+
+@contextmanager
+def _secrets(key: Path | None, credentials: Path | None) -> Iterator[Path]:
+    """A folder with the key and the credentials, for as long as they are needed."""
+    from ..backup import place
+    from .backup import typed
+
+    with tempfile.TemporaryDirectory(prefix="mlinfn-restore-") as name:
+        folder = Path(name)
+        text = key.read_text() if key else typed()
+        (folder / place.KEY).touch(mode=0o600)
+        (folder / place.KEY).write_text(text.strip() + "\n")
+        if credentials and credentials.is_dir():
+            shutil.copytree(credentials, folder, dirs_exist_ok=True)
+        elif credentials:
+            shutil.copy(credentials, folder / place.CREDENTIALS)
+        yield folder

@@ -1,0 +1,146 @@
+"""What goes wrong with targets: killed runs, dead and living locks, wrong keys, full disks, files that vanish."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+
+import pytest
+from support import backups
+from support.backup_site import BackupSite, killed_runs
+from support.process import Program
+from support.wait import until
+
+from jupyterhub_mlinfn.backup import restoring, service, state
+from jupyterhub_mlinfn.backup.place import KEY
+from jupyterhub_mlinfn.backup.target import snapshots
+from jupyterhub_mlinfn.backup.trouble import Trouble
+from jupyterhub_mlinfn.settings import Settings
+
+pytestmark = pytest.mark.docker
+KILLS = 2
+
+
+@pytest.fixture(scope="module")
+def site(backup_site: BackupSite) -> BackupSite:
+    """A target that has had one good run."""
+    return backup_site
+
+
+def test_killed_runs_leave_a_sound_repository_and_the_next_one_is_good(site):
+    killed_runs(site, KILLS)
+
+
+def test_what_comes_back_is_what_was_there_but_for_what_is_left_out(site, tmp_path):
+    restic = site.place.restic(site.url)
+    found = restoring.chosen(snapshots(restic), "latest")
+    restoring.restore(restic, found["homes"], "", tmp_path / "homes", lambda told: None)
+    restoring.restore(restic, found["service"], "", tmp_path / "service", lambda told: None)
+    here, there = (backups.seen_below(folder / "homes") for folder in (site.folder / "data", tmp_path))
+    assert there == here
+    assert not (tmp_path / "homes/zoe/scratch/large").exists()
+    assert not (tmp_path / "homes/zoe/.cache").exists()
+    assert (tmp_path / "homes/zoe/sparse").stat().st_blocks * 512 < 1 << 20
+    assert not (tmp_path / "service/hub/live.sqlite").exists()
+    assert (tmp_path / "service/hub/export/live.sqlite").read_text() == "a copy"
+
+
+def test_files_that_vanish_and_change_while_they_are_read_are_no_fault(site):
+    folder, ended = site.folder / "data/homes/zoe/busy", threading.Event()
+    folder.mkdir()
+
+    def work():
+        while not ended.is_set():
+            for number in range(300):
+                (folder / f"{number}").write_bytes(os.urandom(4000))
+            for number in range(300):
+                (folder / f"{number}").unlink()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        taken = site.one_run().snapshot("homes")
+    finally:
+        ended.set()
+        worker.join()
+    assert taken.unread == 0
+
+
+@pytest.fixture
+def change(site):
+    """Call it for a run with secrets of another content."""
+
+    def run(key: str):
+        secrets = site.folder / "secrets2"
+        secrets.mkdir(exist_ok=True)
+        (secrets / KEY).write_text(key)
+        return site.run(secrets=secrets)
+
+    return run
+
+
+def test_a_wrong_key_is_named_and_changes_nothing(site, change):
+    before = len(snapshots(site.place.restic(site.url)))
+    after = change("another key\n")
+    assert (after.reason, after.failures) == ("key", 1)
+    assert "the key in secrets/backup does not open it" in after.trouble
+    assert len(snapshots(site.place.restic(site.url))) == before
+
+
+def test_a_living_lock_is_respected_and_its_holder_named(site):
+    """Somebody on this machine makes a snapshot, and nobody may prune meanwhile."""
+    one = site.one_run()
+    restic = one.restic
+    holder = Program(["restic", "-r", site.url, f"--password-file={restic.key}", "backup", "--stdin-from-command", "--",
+                      "sleep", "600"], site.folder / "holder.log")  # fmt: skip
+    holder.start()
+    until(restic.has_locks, 20, "somebody to hold a lock")
+    try:
+        one.unlock()
+        with pytest.raises(Trouble, match=f"somebody else works on it .PID {holder.process.pid} on") as told:
+            restic.ask("prune")
+        assert told.value.reason == "locked"
+    finally:
+        holder.kill()
+    one.unlock()
+    assert not restic.has_locks(), "the lock of the dead is there"
+
+
+def test_a_disk_that_is_not_mounted_gets_no_new_repository(site):
+    away = site.folder / "away"
+    os.rename(site.url, away)
+    os.mkdir(site.url)
+    try:
+        after = site.run()
+        assert (after.reason, os.listdir(site.url)) == ("missing", [])
+    finally:
+        os.rmdir(site.url)
+        os.rename(away, site.url)
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[str]:
+    """A folder with room for a repository and not for its data."""
+    (tmp_path / "small").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", tmp_path / "small"], check=True)
+    yield str(tmp_path / "small")
+    subprocess.run(["umount", tmp_path / "small"], check=True)
+
+
+def test_a_full_target_is_named_and_holds_up_no_other(site, small_disk):
+    two = Settings(backup={"targets": [small_disk, site.url]})
+    both = service.Service(dataclasses.replace(site.place, settings=two, state=site.folder / "two"), look_s=0.2)
+    state.save(site.folder / "two", dataclasses.replace(state.load(site.place.state, site.url), begun=""))
+    worker = threading.Thread(target=both.go_on)
+    worker.start()
+    try:
+        until(lambda: all(each.ended and each.begun for each in both.states()), 60, "both targets to end", every_s=0.2)
+    finally:
+        both.end()
+        worker.join()
+    full, good = both.states()
+    assert (full.reason, good.reason) == ("full", "")
+    assert "no space left" in full.trouble

@@ -1,0 +1,139 @@
+"""The machine is lost, and everything comes back from S3: the stack with its backups, to the last byte."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+from support import backups, secrecy
+from support.backups import answered, mlinfn, picture
+from support.process import Program
+from support.stack import running
+from support.wait import until
+
+pytestmark = pytest.mark.stack
+KILLS = 1
+SAVE = "import pathlib\npathlib.Path('/home/anna/last.txt').write_text('the last cell')"
+
+
+@pytest.fixture(scope="module")
+def stack(engine, images, s3, tmp_path_factory, request):
+    """A stack that copies to a folder and to S3; a member has worked in a lab, and others have odd files."""
+    folder = tmp_path_factory.mktemp("stack")
+    with running(folder, engine, request, backup={"targets": [str(folder / "copies"), s3.url]}) as stack:
+        secrecy.run.keep((stack.root / "secrets/backup/backup_key").read_text().strip())
+        (stack.root / "secrets/backup/targets.ini").write_text(s3.credentials)
+        stack.add_user("anna")
+        stack.api.start("anna", memory="512M", cpus="1").run(SAVE)
+        stack.api.stop("anna")
+        backups.fill(stack.root)
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def copied(stack):
+    """What a run by hand said of each target."""
+    until(lambda: idle(stack), 120, "the first run of the service to end")
+    return answered(stack.config, "backup", "run")
+
+
+def known(stack) -> list[dict]:
+    return requests.get(f"http://127.0.0.1:{stack.port + 8}/", timeout=5).json()
+
+
+def idle(stack) -> bool:
+    """Whether no run goes on."""
+    return all(each["ended"] for each in known(stack))
+
+
+def test_a_run_copies_everything_to_every_target(stack, copied):
+    assert [(each["reason"], each["stale"]) for each in copied] == [("", ""), ("", "")], copied
+    for each in copied:
+        assert set(each["kinds"]) == {"homes", "groups", "shared", "rooms", "service"}
+        assert not any(kind["unread"] for kind in each["kinds"].values())
+        assert each["verified_files"]
+    listed = answered(stack.config, "backup", "list", "--kind", "homes")
+    assert all(those[-1]["files"] > 10 for those in listed.values())
+
+
+def test_the_service_reads_all_and_changes_nothing(stack, copied):
+    container = stack.service("backup")
+    status = Path(f"/proc/{container.attrs['State']['Pid']}/status").read_text()
+    assert int(dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)["CapBnd"], 16) == 1 << 2
+    assert container.exec_run(["touch", "/data/homes/zoe/x"]).exit_code
+    assert container.exec_run(["test", "-e", "/var/run/docker.sock"]).exit_code
+    text = requests.get(f"http://127.0.0.1:{stack.port + 8}/metrics", timeout=5).text
+    assert len(re.findall(r"^mlinfn_backup_up\{.*\} 1\.0$", text, re.MULTILINE)) == 2
+    assert ("127.0.0.1", 8) in stack.listening()
+
+
+def test_a_keeper_gets_files_back_beside_what_is_there(stack, copied, tmp_path):
+    to = tmp_path / "back"
+    answered(stack.config, "backup", "restore", "homes/zoe", "--to", str(to))
+    assert (to / "closed").read_text() == "mine alone\n"
+    assert (to / "closed").stat().st_uid == backups.ZOE
+    assert not (to / "scratch/large").exists()
+    assert mlinfn(stack.config, "backup", "restore", "homes/zoe", "--to", str(to)).returncode == 2
+    refused = mlinfn(stack.config, "backup", "restore", "homes/nobody", "--to", str(tmp_path / "none"))
+    assert (refused.returncode, os.listdir(tmp_path)) == (2, ["back"])
+
+
+def test_the_key_is_shown_once_and_a_copy_of_it_can_be_tried(stack, copied):
+    key = answered(stack.config, "backup", "key")["key"]
+    assert len(key) == 64
+    assert answered(stack.config, "backup", "key") == {"key": ""}
+    assert set(answered(stack.config, "backup", "key", "--check", typed=f"{key}\n").values()) == {""}
+    wrong = mlinfn(stack.config, "backup", "key", "--check", typed="x\n")
+    assert (wrong.returncode, wrong.stdout.count("does not open it")) == (1, 2)
+
+
+def test_the_machine_is_lost_and_everything_comes_back(stack, copied, s3, tmp_path):
+    before, settings = picture(stack.root), stack.config.read_text()
+    secret = {path.name: path.read_text() for path in (stack.root / "secrets/hub").iterdir()}
+    (tmp_path / "key").write_text((stack.root / "secrets/backup/backup_key").read_text())
+    (tmp_path / "credentials").write_text(s3.credentials)
+    lose(stack)
+    given = ("--key", str(tmp_path / "key"), "--credentials", str(tmp_path / "credentials"))
+    words = ("restore", "--from", s3.url, *given)
+    other = stack.root / "users/somebody/else.txt"
+    other.parent.mkdir(parents=True)
+    other.write_text("was here before")
+    for _ in range(KILLS):
+        cut_off(stack, words)
+        assert sorted(os.listdir(stack.root)) in (["users"], [".restoring", "users"])
+        assert other.read_text() == "was here before"
+    earlier = Path(answered(stack.config, *words)["before"])
+    assert (earlier / "users/somebody/else.txt").read_text() == "was here before"
+    assert picture(stack.root) == before
+    assert stack.config.read_text() == settings
+    assert {path.name: path.read_text() for path in (stack.root / "secrets/hub").iterdir()} == secret
+    stack.prepare()
+    stack.up()
+    lab = stack.api.start("anna", memory="512M", cpus="1")
+    assert lab.run("print(open('/home/anna/last.txt').read())") == "the last cell\n"
+
+
+def cut_off(stack, words) -> None:
+    """A restore that dies at a random moment, with its container."""
+    program = Program(backups.command(*words), stack.folder / "restore.log", backups.environment(stack.config))
+    program.start()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        program.wait(random.uniform(0.8, 3))
+    program.kill()
+    for container in stack.engine.containers.list(filters={"name": "mlinfn-restore-"}):
+        container.remove(force=True)
+
+
+def lose(stack) -> None:
+    """Nothing of the machine's data is left, nor a container of it."""
+    stack.compose("down", "--timeout", "5")
+    subprocess.run(["umount", str(stack.root / "run")], check=True)
+    shutil.rmtree(stack.root)
+    stack.config.unlink()

@@ -1,0 +1,108 @@
+"""Restored data takes the place of what was there, all of it or nothing, whatever comes between."""
+
+import os
+import subprocess
+
+import pytest
+
+from jupyterhub_mlinfn.cli import put_back
+from jupyterhub_mlinfn.cli.backup_container import Container
+from jupyterhub_mlinfn.cli.site import Site
+from jupyterhub_mlinfn.errors import OperatorError, UserError
+from jupyterhub_mlinfn.settings_backup import KINDS
+
+
+@pytest.fixture
+def config(tmp_path):
+    return tmp_path / "etc/mlinfn.yaml"
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A root in which something was, with everything restored beside it."""
+    root = tmp_path / "root"
+    (root / "users/old").mkdir(parents=True)
+    folder = put_back.staging(root)
+    for kind in KINDS:
+        (folder / kind).mkdir()
+    for path, text in (("homes/anna/a", "a"), ("service/hub/export/identity.sqlite", "book"),
+                       ("service/secrets/hub/token", "t"), ("service/settings/mlinfn.yaml", "new")):  # fmt: skip
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return root
+
+
+def all_is_back(root, config):
+    return ((root / "users/anna/a").read_text(), (root / "hub/identity.sqlite").read_text(),
+            (root / "secrets/hub/token").read_text(), config.read_text(), os.listdir(root / ".before-restore/users"),
+            (root / ".restoring").exists()) == ("a", "book", "t", "new", ["old"], False)  # fmt: skip
+
+
+def test_restored_folders_take_the_place_of_those_before(root, config):
+    put_back.complete(root)
+    assert put_back.swap(root, config) == root / ".before-restore"
+    assert all_is_back(root, config)
+
+
+def test_nothing_changes_before_everything_is_there(root):
+    (root / ".restoring/rooms").rmdir()
+    with pytest.raises(OperatorError, match="no rooms, so it is no whole one"):
+        put_back.complete(root)
+    assert not put_back.is_complete(root)
+    assert os.listdir(root / "users") == ["old"]
+
+
+@pytest.mark.parametrize("done", range(1, 5))
+def test_a_swap_that_was_interrupted_is_finished(root, config, done):
+    put_back.complete(root)
+    for name in list(put_back.PLACES)[:done]:
+        put_back._exchange(root / ".restoring" / name, root / put_back.PLACES[name], root / ".before-restore")
+    assert put_back.is_complete(root)
+    put_back.swap(root, config)
+    assert all_is_back(root, config)
+
+
+def test_settings_that_differ_are_kept_beside_the_restored_ones(root, config):
+    config.parent.mkdir()
+    config.write_text("other")
+    put_back.complete(root)
+    put_back.swap(root, config)
+    assert (config.read_text(), config.with_name("mlinfn.yaml.before-restore").read_text()) == ("new", "other")
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path):
+    to = tmp_path / "back"
+    with pytest.raises(FileNotFoundError), put_back.beside(to) as folder:
+        (folder / "no such folder/x").touch()
+    assert os.listdir(tmp_path) == []
+    with put_back.beside(to) as folder:
+        (folder / "x").touch()
+        assert not to.exists()
+    assert os.listdir(to) == ["x"]
+    with pytest.raises(UserError, match="there already"), put_back.beside(to):
+        pass
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """A folder of the root that is a disk of its own."""
+    (tmp_path / "users").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path / "users"], check=True)
+    yield tmp_path
+    subprocess.run(["umount", tmp_path / "users"], check=True)
+
+
+def test_mounts_are_not_swapped(mounted, tmp_path):
+    with pytest.raises(OperatorError, match="users: mounts of their own"):
+        put_back.refuse_mounts(mounted)
+    put_back.refuse_mounts(tmp_path / "users")
+
+
+def test_a_container_may_change_files_only_where_some_are_restored(tmp_path):
+    looks = Container(Site(tmp_path / "x"), tmp_path, ["/mnt/copies", "s3:x"]).words()
+    assert [each for each in looks if each.startswith("--cap")] == ["--cap-drop=ALL", "--cap-add=DAC_READ_SEARCH"]
+    assert [each for each in looks if each.startswith("--volume")] == [
+        "--volume=/mnt/copies:/mnt/copies", f"--volume={tmp_path}:/run/secrets:ro"]  # fmt: skip
+    restores = Container(Site(tmp_path / "x"), tmp_path, ["s3:x"], into=tmp_path / "to").words()
+    assert {"--cap-add=CHOWN", "--cap-add=FOWNER", f"--volume={tmp_path}/to:/restored", "--read-only"} < set(restores)
+    assert not any("docker.sock" in each for each in restores)
