@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from jupyterhub_mlinfn import passwords
 from jupyterhub_mlinfn.cli import ground
-from jupyterhub_mlinfn.settings import load
+from jupyterhub_mlinfn.settings import Settings
 from support import secrecy
 from support.client import API, Visitor
 from support.engine import containers_of, remove_all, show_evidence
@@ -24,6 +24,8 @@ from support.hub import Hub, show_log
 from support.places import CHECKOUT, free_ports, free_subnet, test_name
 from support.proxy import Proxy
 
+EVERY_SECRET = ground.readers(Settings(login="demo", groups=["all"], rooms="each-group"))
+"""Also those of services that a site has only later."""
 CONFIG = """
 load_subconfig({base!r})
 {extra}
@@ -64,7 +66,7 @@ class Site:
     def make_folders(self) -> None:
         """The root folder, the secrets and, where labs have tokens, the tmpfs for them, as `mlinfn up` makes them."""
         ground.folders(self.root)
-        ground.make_secrets(self.root / "secrets", ground.readers(load(self.folder / "mlinfn.yaml")))
+        ground.make_secrets(self.root / "secrets", EVERY_SECRET)
         secrecy.run.keep_from(lambda: secrecy.in_folder(self.root / "secrets"))
         secrecy.run.watch(self.root / "hub")
         if self.settings.get("login", "local") != "local":
