@@ -10,6 +10,7 @@ import asyncio
 from collections import defaultdict
 from urllib.parse import urlparse
 
+import aiohttp
 from tornado.web import HTTPError
 from tornado.websocket import WebSocketHandler
 
@@ -68,9 +69,9 @@ class Sockets:
         """Closes these websockets, all of one token, if it does not let anybody in any more."""
         try:
             user = token and await self.hub_auth.user_for_token(token, use_cache=False, session_id=session, sync=False)
-        except HTTPError as error:
+        except (HTTPError, aiohttp.ClientError, OSError, ValueError) as error:
             # The hub is away or ill, which says nothing about anybody; new websockets are not opened meanwhile.
-            self.log.warning("Nobody could be asked for again: %s", error.log_message)
+            self.log.warning("Nobody could be asked for again: %s", error)
             return
         if user and self.hub_auth.check_scopes(self.hub_auth.access_scopes, user):
             return
