@@ -37,7 +37,7 @@ def _is_asked_by_hub(handler) -> bool:
     """Whether the request reads what the hub wants to know of a room, and came past the public proxy."""
     request = handler.request
     asked = request.path.removeprefix(handler.settings["base_url"])
-    return request.method == "GET" and asked in HUB_ASKS and "X-Forwarded-Host" not in request.headers
+    return request.method == "GET" and asked in HUB_ASKS and "X-Forwarded-For" not in request.headers
 
 
 class InsideHandler(APIHandler):
