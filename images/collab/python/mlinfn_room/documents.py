@@ -12,6 +12,7 @@ import hashlib
 import json
 import sqlite3
 import time
+from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
 
@@ -51,6 +52,8 @@ class DurableRoom(DocumentRoom):
     """One document that is open, with who has it open as its clients."""
 
     _unsaved_since: float | None = None
+    _has_gap = False
+    """Whether some edit could not be kept."""
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
@@ -68,12 +71,9 @@ class DurableRoom(DocumentRoom):
                 if error:
                     raise error
                 await self._apply_deterministic_source_content(content)
-                await self.ystore.encode_state_as_update(self.ydoc)
             elif not error and not await self._is_as_saved(content):
-                before = self.ydoc.get_state()
                 await self._document.aset(content)
-                await self.ystore.write(self.ydoc.get_update(before))
-            await self._note(digest(content))
+            await self._keep_opened(digest(content))
             self.ready = True
         self._emit(LogLevel.INFO, "initialize", "Room initialized")
         if await self._document.aget() != content:
@@ -93,6 +93,7 @@ class DurableRoom(DocumentRoom):
                 self.create_task(self.ystore.start())
                 await self.ystore.started.wait()
         await self.ystore.db_initialized.wait()
+        self.ystore._db._exception_handler = None  # its own logs what failed, and then goes on as if it had not
         # Not lost when the process dies, which is what happens here; only the machine's own end may take some.
         await self.ystore._db.execute("PRAGMA journal_mode = WAL")
         await self.ystore._db.execute("PRAGMA synchronous = NORMAL")
@@ -122,39 +123,69 @@ class DurableRoom(DocumentRoom):
                 for client in list(self.clients):
                     await client.send(create_update_message(update))
 
-    async def _keep(self, update: bytes) -> None:
+    async def _keep_opened(self, noted: str) -> None:
+        """The history of the document, as one update: the store would grow for ever, and its own way to make it short
+        loses all.
+        """
         try:
-            await self.ystore.write(update)
-        except (OSError, sqlite3.Error) as error:  # people can go on; saving the file tells them as well
-            self.log.error("An edit of %s is shown and not kept: %s", self._file.path, error)
+            await self._keep_all()
+            await self._note(noted)
+        except sqlite3.Error as error:  # people can read it, and save it as soon as there is room
+            self._has_gap = True
+            self.log.error("%s is opened and not kept: %s", self._document.path, error)
 
-    async def _maybe_save_document(self, saving_document: asyncio.Task | None, save_now: bool = False) -> None:
-        """Saves when nobody has typed for a moment, or has not stopped for long. A save that began goes to its end."""
-        if saving_document is not None and not saving_document.done():
-            saving_document.cancel()
+    async def _keep(self, update: bytes) -> None:
+        """Keeps an edit, and those that could not be kept before: without them it is worth nothing."""
+        try:
+            await (self._keep_all() if self._has_gap else self.ystore.write(update))
+            self._has_gap = False
+        except sqlite3.Error as error:  # people can go on; saving the file tells them as well
+            self._has_gap = True
+            self.log.error("An edit of %s is shown and not kept: %s", self._document.path, error)
+
+    async def _keep_all(self) -> None:
+        path = self.ystore.path
+        async with self.ystore.lock, self.ystore._db as database:
+            for table in ("ycheckpoints", "yupdates"):
+                await database.execute(f"DELETE FROM {table} WHERE path = ?", (path,))
+            values = (path, self.ydoc.get_update(), None, time.time())
+            await database.execute("INSERT INTO yupdates VALUES (?, ?, ?, ?)", values)
+
+    async def _maybe_save_document(self, waiting: asyncio.Task | None) -> None:
+        """Saves when nobody has typed for a moment, or has not stopped for long."""
+        if waiting is not None:
+            waiting.cancel()
         self._unsaved_since = self._unsaved_since or time.monotonic()
         left_s = self._unsaved_since + LONGEST_UNSAVED_S - time.monotonic()
-        await asyncio.sleep(0 if save_now else max(0, min(self._save_delay or 0, left_s)))
+        await asyncio.sleep(max(0, min(self._save_delay or 0, left_s)))
+        self._save_to_disc()
+
+    def _save_to_disc(self) -> asyncio.Task:
+        """A save that began, also because somebody asked for it. No edit ends it: who asked waits for it."""
         saving = asyncio.ensure_future(self._save())
         self._background_tasks.add(saving)
         saving.add_done_callback(self._background_tasks.discard)
-        await asyncio.shield(saving)
+        return saving
 
     async def _save(self) -> None:
         async with self._save_lock:
             self._unsaved_since = None
             content = await self._document.aget()
-            model = {"format": self._file_format, "type": self._file_type, "content": content}
+            model, noted = {"format": self._file_format, "type": self._file_type, "content": content}, digest(content)
             try:
-                await self._note(digest(content))
-                saved = await self._file.maybe_save_content(model)
+                await self._note(noted)
+                await self._was_saved(await self._file.maybe_save_content(model), noted)
             except OutOfBandChanges:
                 await self._on_outofband_change()
-            except (OSError, sqlite3.Error, HTTPError) as error:
-                self.log.error("%s is not saved: %s", self._file.path, error)
-                self._emit(LogLevel.ERROR, None, f"{self._file.path} is not saved: {error}")
-            else:
-                await self._was_saved(saved, digest(content))
+            except (OSError, sqlite3.Error, HTTPError, RuntimeError) as error:  # the last: the file was deleted
+                self._unsaved_since = time.monotonic()
+                self.log.error("%s is not saved: %s", self._document.path, error)
+                self._emit(LogLevel.ERROR, None, f"{self._document.path} is not saved: {error}")
+
+    def _emit(self, *told: Any) -> None:
+        """Tells browsers of the document, unless it has no path any more."""
+        with suppress(RuntimeError):
+            super()._emit(*told)
 
     async def _was_saved(self, saved: dict[str, Any] | None, noted: str) -> None:
         if saved:  # else nobody may write the file
