@@ -18,6 +18,7 @@ from support.wait import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 A_DAY_S = 86400
+MARKED = "<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n"
 SAVE = 2
 """First byte of a message that asks for a save."""
 
@@ -104,6 +105,42 @@ async def test_what_could_not_be_kept_once_is_kept_with_the_next_edit(site, lab,
     async with editor(site, "carla", lab, path) as carla:
         assert carla.text == text
         assert on_disk(lab, path) == text
+
+
+async def test_a_file_that_cannot_be_read_is_put_aside(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna:
+        text = await type_and_save(anna)
+        await asyncio.to_thread(site.api.stop, "anna")
+    (home(site) / path).write_text(MARKED)
+    lab = await asyncio.to_thread(site.api.start, "anna", memory="1G")
+    async with editor(site, "boris", lab, path) as boris:
+        assert boris.text == text
+        await until_true(lambda: on_disk(lab, path) == text, 30, "the file to be whole")
+    assert (home(site) / f"{path}.unreadable").read_text() == MARKED
+
+
+async def test_who_reads_a_file_while_it_is_saved_reads_all_of_it(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna:
+        for number in range(1, 30):
+            anna.type()
+            await anna._socket.send_bytes(asking_to_save(number))
+            read = await asyncio.gather(*(asyncio.to_thread(on_disk, lab, path) for _ in range(8)))
+            assert None not in read, "half of a file, or none"
+        await until_true(lambda: on_disk(lab, path) == anna.text, 30, "the file to be saved")
+
+
+async def test_a_save_that_failed_is_tried_again(site, lab, path):
+    async with editor(site, "anna", lab, path) as anna, editor(site, "boris", lab, path) as boris:
+        await type_and_save(anna)
+        with closing(store(site)) as database:
+            database.execute("BEGIN IMMEDIATE")  # nobody else may write
+            before = on_disk(lab, path)
+            anna.type()
+            await until_true(lambda: boris.text == anna.text, 30, "boris to see it")
+            await until_true(lambda: "is not saved" in site.lab_of("anna").logs().decode(), 30, "a save that fails")
+            assert on_disk(lab, path) == before
+            database.execute("ROLLBACK")
+        await until_true(lambda: on_disk(lab, path) == anna.text, 30, "the file to be saved all the same")
 
 
 async def test_who_saves_by_hand_stays_while_others_type(site, lab, path):

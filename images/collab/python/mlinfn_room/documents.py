@@ -19,6 +19,7 @@ from weakref import WeakSet
 import jupyter_server_ydoc.app
 import jupyter_server_ydoc.handlers
 from anyio import WouldBlock
+from jupyter_server.utils import ensure_async
 from jupyter_server_ydoc.rooms import DocumentRoom
 from jupyter_server_ydoc.utils import LogLevel, OutOfBandChanges
 from pycrdt import create_update_message, merge_updates
@@ -30,7 +31,7 @@ LONGEST_UNSAVED_S = 10
 MOST_AT_ONCE = 200
 """Edits that are kept, and shown, together."""
 OPEN: WeakSet[DurableRoom] = WeakSet()
-SAVED = "CREATE TABLE IF NOT EXISTS saved (path TEXT, digest TEXT)"
+SAVED = "CREATE TABLE IF NOT EXISTS saved (path TEXT, digest TEXT, PRIMARY KEY (path, digest))"
 
 
 def install() -> None:
@@ -67,11 +68,12 @@ class DurableRoom(DocumentRoom):
         content, error = await self._read()
         async with self._update_lock:
             await self._open_store()
-            if not await self._restored():
-                if error:
-                    raise error
+            is_known = await self._restored()
+            if error:
+                await self._put_aside(error, is_known)
+            elif not is_known:
                 await self._apply_deterministic_source_content(content)
-            elif not error and not await self._is_as_saved(content):
+            elif not await self._is_as_saved(content):
                 await self._document.aset(content)
             await self._keep_opened(digest(content))
             self.ready = True
@@ -80,12 +82,25 @@ class DurableRoom(DocumentRoom):
             self._on_document_change("source", None)
 
     async def _read(self) -> tuple[Any, HTTPError | None]:
-        """What the file holds, or why that is not known: a crash in the middle of a save leaves half a notebook."""
+        """What the file holds, or why that is not known."""
         try:
             return (await self._file.load_content(self._file_format, self._file_type))["content"], None
         except HTTPError as error:
-            await self._file.load_content("text", "file")  # there is a file; and it may be written from now on
             return None, error
+
+    async def _put_aside(self, error: HTTPError, is_known: bool) -> None:
+        """A file that cannot be read gives way to the document, which is kept: a crash in the middle of a save leaves
+        half a notebook. It may be somebody's by other means, so its text stays beside it. Raises `error` where there is
+        nothing to put in its place.
+        """
+        text = (await self._file.load_content("text", "file"))["content"]  # from now on the file may be written
+        if not is_known:
+            raise error
+        if text.strip():
+            aside = f"{self._file.path}.unreadable"
+            model = {"type": "file", "format": "text", "content": text}
+            await ensure_async(self._file._contents_manager.save(model, aside))
+            self.log.warning("%s cannot be read; what is in it is put into %s", self._file.path, aside)
 
     async def _open_store(self) -> None:
         async with self.ystore.start_lock:
@@ -179,8 +194,15 @@ class DurableRoom(DocumentRoom):
                 await self._on_outofband_change()
             except (OSError, sqlite3.Error, HTTPError, RuntimeError) as error:  # the last: the file was deleted
                 self._unsaved_since = time.monotonic()
+                self.create_task(self._save_again())
                 self.log.error("%s is not saved: %s", self._document.path, error)
                 self._emit(LogLevel.ERROR, None, f"{self._document.path} is not saved: {error}")
+
+    async def _save_again(self) -> None:
+        """Saves what could not be saved, unless that was done meanwhile."""
+        await asyncio.sleep(LONGEST_UNSAVED_S)
+        if self in OPEN:
+            await self.save_rest()
 
     def _emit(self, *told: Any) -> None:
         """Tells browsers of the document, unless it has no path any more."""
@@ -197,7 +219,7 @@ class DurableRoom(DocumentRoom):
 
     async def _note(self, noted: str) -> None:
         """What the file holds, or is about to, beside what it held before: a crash may come on either side."""
-        await self._write("INSERT INTO saved VALUES (?, ?)", self.ystore.path, noted)
+        await self._write("INSERT OR IGNORE INTO saved VALUES (?, ?)", self.ystore.path, noted)
 
     async def _write(self, statement: str, *values: str) -> None:
         async with self.ystore.lock, self.ystore._db as database:
@@ -206,7 +228,10 @@ class DurableRoom(DocumentRoom):
     async def stop(self) -> None:
         """What nobody saved yet is saved, and the document forgotten."""
         await self.save_rest()
+        OPEN.discard(self)
         await super().stop()
+        if self.ystore.started.is_set():
+            await self.ystore.stop()
 
     async def save_rest(self) -> None:
         """The file holds all that was typed, as far as it can be written."""

@@ -55,7 +55,8 @@ def named(update: bytes, user: Mapping[str, Any], owners: Owners) -> bytes:
     for number, clock, said in entries:
         encoder.write_var_uint(number)
         encoder.write_var_uint(clock)
-        encoder.write_var_string(json.dumps({**said, "user": dict(user)} if isinstance(said, dict) else None))
+        seen = {**said, "user": dict(user)} if isinstance(said, dict) else None
+        encoder.write_var_string(json.dumps(seen, allow_nan=False))  # browsers would not read NaN
     return encoder.to_bytes()
 
 
