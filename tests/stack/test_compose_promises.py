@@ -108,3 +108,8 @@ def test_example_has_every_variable_and_no_other():
     used |= {"COMPOSE_FILE", "COMPOSE_PROFILES"}  # read by Compose itself
     example = (CHECKOUT / "compose" / "env.example").read_text()
     assert set(re.findall(r"^(\w+)=", example, re.MULTILINE)) == used
+
+
+def test_what_is_on_its_way_to_a_slow_target_has_room():
+    (tmpfs,) = SERVICES["backup"]["tmpfs"]
+    assert int(re.search(r"size=(\d+)m", tmpfs)[1]) >= 256, "restic took 120 MB with five connections"
