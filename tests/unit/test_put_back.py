@@ -106,3 +106,25 @@ def test_a_container_may_change_files_only_where_some_are_restored(tmp_path):
     restores = Container(Site(tmp_path / "x"), tmp_path, ["s3:x"], into=tmp_path / "to").words()
     assert {"--cap-add=CHOWN", "--cap-add=FOWNER", f"--volume={tmp_path}/to:/restored", "--read-only"} < set(restores)
     assert not any("docker.sock" in each for each in restores)
+
+
+def test_no_restore_removes_what_an_earlier_one_replaced(root, config):
+    put_back.complete(root)
+    put_back.swap(root, config)
+    (root / "users/anna/a").write_text("of today")
+    folder = put_back.staging(root)
+    for kind in KINDS:
+        (folder / kind).mkdir()
+    put_back.complete(root)
+    put_back.swap(root, config)
+    assert os.listdir(root / ".before-restore/users") == ["old"]
+    assert (root / ".before-restore/users.2/anna/a").read_text() == "of today"
+
+
+def test_a_swap_interrupted_in_a_folder_loses_nothing_when_prepare_made_an_empty_one(root, config):
+    put_back.complete(root)
+    (root / ".before-restore").mkdir()
+    (root / "users").rename(root / ".before-restore/users")
+    (root / "users").mkdir()
+    put_back.swap(root, config)
+    assert all_is_back(root, config)
