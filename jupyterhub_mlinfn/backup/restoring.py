@@ -36,8 +36,19 @@ def chosen(snapshots: Sequence[Snapshot], when: str) -> dict[Kind, Snapshot]:
     return found
 
 
+def named(snapshots: Sequence[Snapshot], name: str) -> Snapshot:
+    """The one whose id begins so. Raises UserError if none does, or several."""
+    found = [each for each in snapshots if SHORT_ID.fullmatch(name) and each["id"].startswith(name)]
+    if len(found) != 1:
+        raise UserError(f"{name} is the id of {'several snapshots' if found else 'no snapshot'}. mlinfn backup list has "
+                        "them. Nothing was removed.")  # fmt: skip
+    return found[0]
+
+
 def _end_of(when: str) -> datetime | None:
     """The moment, or the end of the day, in this machine's time; None if it is neither."""
+    if "-" not in when:  # an id may have digits only
+        return None
     try:
         found = datetime.fromisoformat(when)
     except ValueError:

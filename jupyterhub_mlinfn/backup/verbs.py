@@ -65,7 +65,7 @@ def forget(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     with states.alone(place.state, url) as held:
         restic = place.restic(url, (held,))
         there = snapshots(restic)
-        gone = [each for name in words.what for each in restoring.chosen(there, name).values()]
+        gone = [restoring.named(there, name) for name in words.what]
         restic.ask("forget", "--prune", *(each["id"] for each in gone))
     return [restoring.as_data(each) for each in gone]
 

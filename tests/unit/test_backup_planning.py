@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jupyterhub_mlinfn.backup import planning, restic
-from jupyterhub_mlinfn.backup.restoring import chosen, of_instance, parsed
+from jupyterhub_mlinfn.backup.restoring import chosen, named, of_instance, parsed
 from jupyterhub_mlinfn.backup.trouble import Trouble, understood
 from jupyterhub_mlinfn.errors import UserError
 from jupyterhub_mlinfn.settings import Backup
@@ -135,6 +135,21 @@ def test_a_moment_means_the_newest_snapshot_of_each_kind_until_then(when, kinds)
 def test_moments_that_are_none_are_refused(when, said):
     with pytest.raises(UserError, match=said):
         chosen(SNAPSHOTS, when)
+
+
+def test_an_id_that_looks_like_a_date_is_an_id():
+    assert chosen([*SNAPSHOTS, snapshot("rooms", "2026-11-01T00:00:00Z", "20261124")], "20261124")["rooms"]["id"][:8] == \
+        "20261124"
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("latest", "no snapshot"), ("2026-11-24", "no snapshot"), ("dddd", "no snapshot"), ("aaaa", "several"),
+])  # fmt: skip
+def test_only_what_is_named_by_its_id_is_removed(name, said):
+    both = [*SNAPSHOTS, snapshot("groups", "2026-11-25T03:00:00Z", "aaaab")]
+    assert named(both, "bbbb") == SNAPSHOTS[1]
+    with pytest.raises(UserError, match=said):
+        named(both, name)
 
 
 def test_snapshots_of_two_instances_are_not_mixed():
