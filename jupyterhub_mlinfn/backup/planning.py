@@ -113,8 +113,11 @@ def _parts(text: str) -> tuple[str, str, str]:
 
 
 def next_run(schedule: str, begun: datetime | None, failed: bool, now: datetime) -> datetime:
-    """When a target's turn is: at once for a new one, soon after one that failed, else as scheduled."""
-    if begun is None:
+    """When a target's turn is: at once for a new one, soon after one that failed, else as scheduled.
+
+    A run that began in the future says that the clock was wrong then, and nothing else.
+    """
+    if begun is None or begun > now:
         return now
     scheduled = next(CronSim(schedule, begun))
     return min(scheduled, begun + RETRY) if failed else scheduled

@@ -154,8 +154,8 @@ def snapshots(restic: Restic, words: Sequence[str] = ()) -> list[Mapping[str, An
 
 
 def _is_due(last: str, every: timedelta) -> bool:
-    then = time_of(last)
-    return then is None or datetime.now(timezone.utc) - then >= every
+    then, now = time_of(last), datetime.now(timezone.utc)
+    return then is None or then > now or now - then >= every
 
 
 def _now() -> str:

@@ -108,13 +108,19 @@ def finding(settings: Settings, seen: Seen) -> Finding:
         return Finding("amber", title, "There are none: what is on this machine's disk is all there is.",
                        "write `backup: {targets: [...]}` into mlinfn.yaml, then: mlinfn up")
     least = seen.now - timedelta(seconds=seconds_of(settings.backup.max_age))
-    if old := [each for each in seen.states if (each.newest_good or time_of(each.since) or seen.now) < least]:
+    if old := [each for each in seen.states if _known_good(each, seen.now) < least]:
         return Finding("red", title, " ".join(_said(each, seen.now) for each in old), "mlinfn backup run")
     if wrong := [each for each in seen.states if each.reason]:
         return Finding("amber", title, " ".join(_said(each, seen.now) for each in wrong), "mlinfn backup run")
     if len([each for each in seen.states if each.good]) < len(targets):
         return Finding("amber", title, "The first one is not done yet.", "mlinfn backup run")
     return _warned(seen) or Finding("green", title, " ".join(_said(each, seen.now) for each in seen.states))
+
+
+def _known_good(state: State, now: datetime) -> datetime:
+    """When it was last known to be good, or else when trouble began; a time to come is of a clock that was wrong."""
+    times = (state.newest_good, time_of(state.since), now)
+    return next(each for each in times if each and each <= now)
 
 
 def _warned(seen: Seen) -> Finding | None:

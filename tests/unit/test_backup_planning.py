@@ -61,8 +61,8 @@ def test_the_line_is_not_taken_whole(given, words):
 
 @pytest.mark.parametrize(("begun", "failed", "turn"), [
     (None, False, at(12)), (at(3), False, at(3, day=26)), (at(2, 59), False, at(3)), (at(11), True, at(11, 10)),
-    (at(2, 55), True, at(3)),
-], ids=["a new target", "tomorrow", "tonight", "failed", "failed shortly before"])  # fmt: skip
+    (at(2, 55), True, at(3)), (at(12) + timedelta(days=3650), False, at(12)),
+], ids=["a new target", "tomorrow", "tonight", "failed", "failed shortly before", "the clock was wrong"])  # fmt: skip
 def test_a_target_has_its_turn(begun, failed, turn):
     assert planning.next_run(NIGHT, begun, failed, at(12)) == turn
 

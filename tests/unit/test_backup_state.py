@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from jupyterhub_mlinfn.backup import place, report, state
+from jupyterhub_mlinfn.backup import place, report, state, target
 from jupyterhub_mlinfn.backup.planning import Taken
 from jupyterhub_mlinfn.backup.service import Service
 from jupyterhub_mlinfn.backup.state import State
@@ -35,6 +35,14 @@ def test_what_is_known_is_read_back(tmp_path):
     assert state.load(tmp_path, URL) == State(URL)
 
 
+@pytest.mark.parametrize(("last", "due"), [
+    ("", True), (datetime.now(timezone.utc).isoformat(), False), (NOW.replace(year=2020).isoformat(), True),
+    ("2136-01-01T00:00:00+00:00", True),
+], ids=["never", "now", "long ago", "the clock was wrong"])  # fmt: skip
+def test_what_is_done_once_a_day_is_due(last, due):
+    assert target._is_due(last, timedelta(hours=20)) == due
+
+
 def test_only_one_of_ours_works_on_a_target(tmp_path):
     with state.alone(tmp_path, URL), state.alone(tmp_path, "/other"), pytest.raises(Trouble, match="already"), \
             state.alone(tmp_path, URL):  # fmt: skip
@@ -56,6 +64,7 @@ def test_trouble_is_remembered_from_its_beginning():
     (Seen((AWAY,), now=LATER), "red", "it does not answer"),
     (Seen((State(URL),), now=NOW), "amber", "not done yet"),
     (Seen((State(URL).failed(Trouble(URL, "key"), THEN.isoformat()),), now=LATER), "red", "the key in secrets/backup"),
+    (Seen((replace(AWAY, good="2036-01-01T00:00:00+00:00"),), now=LATER), "red", "it does not answer"),
     (Seen((GOOD,), key_was_shown=False, now=NOW), "amber", "safe"),
     (Seen((GOOD,), on_one_disk=True, now=NOW), "amber", "dies with it"),
     (Seen((replace(GOOD, stale="The hub did not copy."),), now=NOW), "amber", "The hub did not copy."),
