@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import urllib.error
 import urllib.request
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from http.client import HTTPException
 
 from . import state as states
 from .place import Place
-from .planning import next_run
+from .planning import RETRY, next_run
 from .state import State, time_of
 from .target import Say, back_up
 from .trouble import Trouble
@@ -20,28 +20,35 @@ from .trouble import Trouble
 log = logging.getLogger("mlinfn.backup")
 LOOK_S = 5
 EXPORT_S = 120
+HUB_STARTS_S = 60
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def ask_for_databases(place: Place) -> str:
+def ask_for_databases(place: Place, patience_s: float = HUB_STARTS_S) -> str:
     """Empty once the hub has copied its databases, else why it has not. Snapshots go on with the copies of before."""
+    end = time.monotonic() + patience_s
+    while (trouble := _asked(place)) and time.monotonic() < end:  # it may have been started with us
+        time.sleep(LOOK_S)
+    if trouble:
+        log.warning("%s", trouble)
+    return trouble
+
+
+def _asked(place: Place) -> str:
     if not place.hub:
         return ""
-    headers = {"Authorization": f"token {place.token}"}
-    request = urllib.request.Request(f"{place.hub}/mlinfn/export", method="POST", headers=headers)
     try:
+        headers = {"Authorization": f"token {place.token}"}
+        request = urllib.request.Request(f"{place.hub}/mlinfn/export", method="POST", headers=headers)
         with DIRECT.open(request, timeout=EXPORT_S):
             return ""
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, HTTPException) as error:
         return f"The hub did not copy its databases ({getattr(error, 'reason', error)}): those of before are taken."
 
 
 def run(place: Place, url: str, say: Say) -> State:
     """The target's state after a run, with fresh copies of the databases. Raises Trouble, "busy"."""
-    trouble = ask_for_databases(place)
-    if trouble:
-        log.warning("%s", trouble)
-    return back_up(place, url, say, trouble)
+    return back_up(place, url, say, lambda: ask_for_databases(place))
 
 
 class Service:
@@ -93,10 +100,12 @@ class Service:
         try:
             state = run(self.place, url, lambda told: None)
             self._tell(url, state.reason, state.trouble, state)
+            return
         except Trouble as trouble:  # somebody runs it by hand
             log.info("%s", trouble)
         except Exception:  # the outermost loop of a target: whatever it is, the next run comes
             log.exception("A run on %s ended in a way that nobody thought of", url)
+        self._ended.wait(RETRY.total_seconds())  # its state may not say that it began
 
     def _tell(self, url: str, reason: str, trouble: str, state: State) -> None:
         """Trouble is said when it begins, and when it is over."""

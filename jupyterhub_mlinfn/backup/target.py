@@ -26,6 +26,8 @@ TOLD = 5
 """So many of the files that could not be read are named."""
 Say = Callable[[Mapping[str, Any]], None]
 """Told of each step: {"target": ..., "step": "homes", "percent": 40}."""
+Databases = Callable[[], str]
+"""Has the hub copy its databases; says why it did not, nothing if it did."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Run:
     place: Place
     restic: Restic
     say: Say
+    databases: Databases = lambda: ""
 
     @property
     def url(self) -> str:
@@ -47,6 +50,8 @@ class Run:
         yield (state := replace(state, repository=self.known(state.repository)))
         self.unlock()
         for kind in (kind for kind in KINDS if self.place.source(kind).is_dir()):
+            if kind == "service":  # after the homes: whoever has one in the snapshot has a uid in it as well
+                state = replace(state, stale=self.databases())
             yield (state := replace(state, kinds={**state.kinds, kind: self.snapshot(kind)}))
         yield (state := self._tidied(state))
         self.check()
@@ -131,15 +136,12 @@ class Run:
         self.say({"target": self.url, "step": name, "percent": percent})
 
 
-def back_up(place: Place, url: str, say: Say, stale: str = "") -> State:
-    """The target's state after a run, good or not. Raises Trouble, "busy", if one goes on already.
-
-    `stale` says why the copies of the databases are not those of now; empty if they are.
-    """
+def back_up(place: Place, url: str, say: Say, databases: Databases = lambda: "") -> State:
+    """The target's state after a run, good or not. Raises Trouble, "busy", if one goes on already."""
     with states.alone(place.state, url) as held:
-        state = states.save(place.state, replace(states.load(place.state, url), begun=_now(), ended="", stale=stale))
+        state = states.save(place.state, replace(states.load(place.state, url), begun=_now(), ended=""))
         try:
-            for reached in Run(place, place.restic(url, (held,)), say).steps(state):
+            for reached in Run(place, place.restic(url, (held,)), say, databases).steps(state):
                 state = states.save(place.state, reached)
         except OperatorError as error:
             trouble = error if isinstance(error, Trouble) else Trouble(url, "settings", short(str(error)).rstrip("."))

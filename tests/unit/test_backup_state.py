@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jupyterhub_mlinfn.backup import place, report, state, target
 from jupyterhub_mlinfn.backup.planning import Taken
-from jupyterhub_mlinfn.backup.service import Service
+from jupyterhub_mlinfn.backup.service import Service, ask_for_databases
 from jupyterhub_mlinfn.backup.state import State
 from jupyterhub_mlinfn.backup.trouble import Trouble
 from jupyterhub_mlinfn.cli import backup_service
@@ -98,6 +98,56 @@ def registry(*states):
     made = report.CollectorRegistry()
     made.register(Known())
     return made
+
+
+class Recorder:
+    """In place of restic, where the order counts."""
+
+    url = URL
+
+    def __init__(self):
+        self.asked = []
+
+    def ask(self, *words, **more):
+        self.asked.append(words[-1] if words[0] == "backup" else words[0])
+        return [{"message_type": "summary", "snapshot_id": "s", "backup_end": "t", "total_files_processed": 0,
+                 "total_bytes_processed": 0, "data_added_packed": 0}]  # fmt: skip
+
+    def identity(self):
+        return "r"
+
+    def has_locks(self):
+        return False
+
+    def stream(self, *words):
+        return iter(())
+
+
+def test_databases_are_copied_after_the_homes_and_right_before_they_are_taken(tmp_path):
+    for kind in ("homes", "service"):
+        (tmp_path / kind).mkdir()
+    restic = Recorder()
+    one = target.Run(place.Place(SETTINGS, tmp_path, tmp_path, tmp_path), restic, lambda told: None,
+                     lambda: restic.asked.append("databases") or "the hub is away")  # fmt: skip
+    *_, last = one.steps(GOOD)
+    assert restic.asked[:3] == [str(tmp_path / "homes"), "databases", str(tmp_path / "service")]
+    assert (last.stale, last.reason) == ("the hub is away", "")
+
+
+def test_a_hub_that_is_away_is_said(tmp_path):
+    (tmp_path / place.TOKEN).write_text("t")
+    away = place.Place(SETTINGS, tmp_path, tmp_path, tmp_path, hub="http://127.0.0.1:9/hub/api")
+    assert "those of before are taken" in ask_for_databases(away, patience_s=0)
+
+
+def test_a_run_that_cannot_even_say_that_it_began_is_not_begun_again_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    service = Service(place.Place(SETTINGS, tmp_path, tmp_path / "file", tmp_path))
+    service.step(URL, NOW)
+    with pytest.raises(TimeoutError):
+        service._going[URL].result(timeout=0.3)
+    service.end()
+    assert service._going[URL].result(timeout=5) is None
 
 
 def test_the_service_answers_for_itself(tmp_path):
