@@ -40,8 +40,8 @@ def named(snapshots: Sequence[Snapshot], name: str) -> Snapshot:
     """The one whose id begins so. Raises UserError if none does, or several."""
     found = [each for each in snapshots if SHORT_ID.fullmatch(name) and each["id"].startswith(name)]
     if len(found) != 1:
-        raise UserError(f"{name} is the id of {'several snapshots' if found else 'no snapshot'}. mlinfn backup list has "
-                        "them. Nothing was removed.")  # fmt: skip
+        of = "several snapshots" if found else "no snapshot"
+        raise UserError(f"{name} is the id of {of}. Nothing was removed. All ids: mlinfn backup list")
     return found[0]
 
 

@@ -41,9 +41,9 @@ class Container:
     def words(self) -> list[str]:
         """The words of `docker` that start it. The host's name is its own, since restic trusts locks by that."""
         return ["run", "--rm", "--interactive", "--network=host", "--pull=never", "--read-only", "--tmpfs=/tmp",
-                f"--hostname=by-hand-{secrets.token_hex(4)}", "--user=0:0", "--cap-drop=ALL",
-                "--security-opt=no-new-privileges:true", "--memory=2g", "--memory-swap=2g", *self._files(),
-                *self._settings(), IMAGE]  # fmt: skip
+                f"--hostname=by-hand-{secrets.token_hex(4)}", f"--env=TZ={backup_service.time_zone()}",
+                "--user=0:0", "--cap-drop=ALL", "--security-opt=no-new-privileges:true", "--memory=2g",
+                "--memory-swap=2g", *self._files(), *self._settings(), IMAGE]  # fmt: skip
 
     def _files(self) -> list[str]:
         """One that writes has a name: two never fill the same folder, also where the first has lost its command."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 from .. import files
 from ..errors import OperatorError, UserError
@@ -122,6 +123,13 @@ def _settings(folder: Path, config: Path) -> None:
     hatch = folder / "jupyterhub_config.d"
     if hatch.is_dir() and config.absolute() == CHECKOUT / "config" / "mlinfn.yaml":
         shutil.copytree(hatch, CHECKOUT / "config/jupyterhub_config.d", dirs_exist_ok=True)
+
+
+def refuse_running(instance: str, containers: Iterable[Mapping[str, Any]]) -> None:
+    """Nothing, if neither services nor labs run. Raises OperatorError: they would write into what is swapped."""
+    if running := [each["Name"].lstrip("/") for each in containers if each["State"]["Running"]]:
+        raise OperatorError(f"{', '.join(running)} of {instance} would go on writing into what is swapped. First: "
+                            "mlinfn down --labs")  # fmt: skip
 
 
 def refuse_mounts(root: Path) -> None:

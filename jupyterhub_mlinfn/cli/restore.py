@@ -53,7 +53,7 @@ def _restored(site: Site, wanted: tuple[str, str, str], secrets: Path, say: Any)
     told = backup_container.work(container, "settings", *words, say=say)
     (secrets / "mlinfn.yaml").write_text(told["text"])
     settings = load(secrets / "mlinfn.yaml")
-    _refuse_running(settings.instance)
+    put_back.refuse_running(settings.instance, _containers(settings.instance))
     put_back.refuse_mounts(settings.root)
     if not put_back.is_complete(settings.root):
         folder = put_back.staging(settings.root)
@@ -65,13 +65,12 @@ def _restored(site: Site, wanted: tuple[str, str, str], secrets: Path, say: Any)
             "before": str(before) if before else None}  # fmt: skip
 
 
-def _refuse_running(instance: str) -> None:
-    from ..errors import OperatorError
-    from . import engine
+def _containers(instance: str) -> list[dict[str, Any]]:
+    """Its services and its labs."""
+    from . import compose, engine
 
-    found = engine.containers(f"com.docker.compose.project={instance}")
-    if any(each["State"]["Running"] for each in found):
-        raise OperatorError(f"The services of {instance} run, and would write into what is swapped. First: mlinfn down")
+    labels = ("com.docker.compose.project", compose.INSTANCE_LABEL)
+    return [each for label in labels for each in engine.containers(f"{label}={instance}")]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from jupyterhub_mlinfn.cli import put_back
+from jupyterhub_mlinfn.cli import backup_service, put_back
 from jupyterhub_mlinfn.cli.backup_container import Container
 from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.errors import OperatorError, UserError
@@ -128,3 +128,15 @@ def test_a_swap_interrupted_in_a_folder_loses_nothing_when_prepare_made_an_empty
     (root / "users").mkdir()
     put_back.swap(root, config)
     assert all_is_back(root, config)
+
+
+def test_days_are_those_of_this_machine_in_every_container(tmp_path):
+    zone = backup_service.time_zone()
+    assert f"--env=TZ={zone}" in Container(Site(tmp_path / "x"), tmp_path, ["s3:x"]).words()
+
+
+def test_nothing_is_swapped_under_a_running_lab():
+    lab = {"Name": "/jupyter-anna", "State": {"Running": True}}
+    with pytest.raises(OperatorError, match=r"jupyter-anna of one .* mlinfn down --labs"):
+        put_back.refuse_running("one", [{"Name": "/one-hub", "State": {"Running": False}}, lab])
+    put_back.refuse_running("one", [{**lab, "State": {"Running": False}}])
