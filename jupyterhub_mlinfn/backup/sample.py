@@ -81,9 +81,9 @@ def _removed(scratch: Path) -> None:
 
 
 def _is_still(path: Path, node: Message) -> bool:
-    """True if the file is as it was when it was read."""
+    """True if the file is as it was when it was read: who changes one can set back its mtime, and not its ctime."""
     try:
         status = path.lstat()
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) == (node.get("size", 0), nanoseconds(node["mtime"]))
+    return (status.st_size, status.st_ctime_ns) == (node.get("size", 0), nanoseconds(node["ctime"]))
