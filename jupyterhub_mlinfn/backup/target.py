@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ..errors import OperatorError
-from ..settings_backup import KINDS, Kind
+from ..settings_backup import KINDS, Kind, is_folder
 from . import planning, sample
 from . import state as states
 from .place import Place
@@ -22,6 +24,8 @@ from .trouble import Trouble, short
 
 log = logging.getLogger("mlinfn.backup")
 UNLOCKS = 3
+LEFT_FREE = 0.05
+"""So much of a disk is left to the people whose files are on it as well."""
 TOLD = 5
 """So many of the files that could not be read are named."""
 Say = Callable[[Mapping[str, Any]], None]
@@ -38,6 +42,7 @@ class Run:
     restic: Restic
     say: Say
     databases: Databases = lambda: ""
+    left_free: float = LEFT_FREE
 
     @property
     def url(self) -> str:
@@ -93,13 +98,24 @@ class Run:
         """What was copied of a kind of data."""
         place, backup = self.place, self.place.settings.backup
         words = planning.snapshot_words(kind, place.source(kind), place.settings.instance, backup.exclude)
-        self._step(kind, 0)
-        messages = self.restic.ask(*words, *planning.limits(backup), progress=lambda told: self._step(
-            kind, round(100 * told.get("percent_done", 0))))
+
+        def progress(told: Mapping[str, Any]) -> None:
+            self._leave_room()
+            self._step(kind, round(100 * told.get("percent_done", 0)))
+
+        progress({})
+        messages = self.restic.ask(*words, *planning.limits(backup), progress=progress)
         lost = unread(messages)
         for each in lost[:TOLD]:
             log.warning("%s: not in the snapshot: %s", self.url, each)
         return planning.taken(messages, len(lost))
+
+    def _leave_room(self) -> None:
+        """Nothing, unless copies would take the last of the disk that people work on. Raises Trouble, "full"."""
+        if is_folder(self.url) and os.stat(self.url).st_dev == os.stat(self.place.state).st_dev:
+            disk = shutil.disk_usage(self.url)
+            if disk.free < self.left_free * disk.total:
+                raise Trouble(self.url, "full", f"{self.left_free:.0%} of the disk are left to people's files")
 
     def check(self, *more: str) -> None:
         """Nothing if the repository is sound. Raises Trouble."""

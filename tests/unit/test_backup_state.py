@@ -1,5 +1,6 @@
 """What is known of targets: its file, its lock, its metrics, and what a keeper reads of it."""
 
+import contextlib
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -132,6 +133,17 @@ def test_databases_are_copied_after_the_homes_and_right_before_they_are_taken(tm
     *_, last = one.steps(GOOD)
     assert restic.asked[:3] == [str(tmp_path / "homes"), "databases", str(tmp_path / "service")]
     assert (last.stale, last.reason) == ("the hub is away", "")
+
+
+@pytest.mark.parametrize(("left_free", "asked"), [(0.0, 1), (1.1, 0)], ids=["room", "no room"])
+def test_copies_never_take_the_last_of_the_disk_that_people_work_on(tmp_path, left_free, asked):
+    restic = Recorder()
+    restic.url = str(tmp_path)
+    one = target.Run(place.Place(SETTINGS, tmp_path, tmp_path, tmp_path), restic, lambda told: None,
+                     left_free=left_free)  # fmt: skip
+    with pytest.raises(Trouble, match="it is full") if not asked else contextlib.nullcontext():
+        one.snapshot("homes")
+    assert len(restic.asked) == asked
 
 
 def test_a_hub_that_is_away_is_said(tmp_path):
