@@ -17,6 +17,9 @@ from .settings_words import Words
 Kind = Literal["homes", "groups", "shared", "rooms", "service"]
 """What is kept apart: homes, folders of groups, what all share, rooms, and the hub with its secrets and settings."""
 KINDS: tuple[Kind, ...] = ("homes", "groups", "shared", "rooms", "service")
+ITS_OWN = tuple(map(Path, (*(f"/data/{kind}" for kind in KINDS), "/var/lib/backup", "/run/secrets", "/restored", "/etc",
+                           "/usr", "/proc", "/sys", "/dev")))  # fmt: skip
+"""Where the service's container has its sources, its state and its programs: a target there would hide them from it."""
 LOOKED_AT = 60
 """So many runs of a schedule say how far apart they are at most."""
 
@@ -75,6 +78,8 @@ class Backup(Model):
         for index, target in enumerate(self.targets):
             if around := _around(target, self.targets):
                 yield ("targets", index), f"{target} lies in {around}, which is a target itself."
+            if is_folder(target) and any(_touch(Path(target), each) for each in ITS_OWN):
+                yield ("targets", index), f"{target} is a path that the service has for something else. Take another."
             if is_folder(target) and ".." in Path(target).parts:
                 yield ("targets", index), f"{target} has `..` in it. Write where it is."
             if "@" in target and target.startswith(("s3:", "rclone:")):
@@ -93,6 +98,10 @@ def _around(target: str, targets: tuple[str, ...]) -> str:
     """Another target that this folder lies in; empty if there is none."""
     others = (each for each in targets if each != target and is_folder(each))
     return next((each for each in others if is_folder(target) and Path(target).is_relative_to(each)), "")
+
+
+def _touch(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def is_folder(target: str) -> bool:
