@@ -67,7 +67,7 @@ class Backup(Model):
     """Other numbers for a kind of data, such as {rooms: {monthly: 3}}. What is not written has its default."""
     exclude: tuple[str, ...] = (".cache", ".local/share/Trash", ".conda/pkgs", "micromamba/pkgs", "__pycache__")
     """What is left out of homes, groups, shared and rooms, as patterns of restic. A folder with a file
-    .mlinfn-noback is left out as well."""
+    .mlinfn-noback or a CACHEDIR.TAG is left out as well."""
     bandwidth: Memory | None = None
     """Most that is sent in a second to each target. Empty: no limit."""
     max_age: Duration = "2d"
