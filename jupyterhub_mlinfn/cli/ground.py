@@ -17,7 +17,7 @@ from .. import network as labs_network
 from ..errors import OperatorError
 from ..rooms import rooms_of
 from ..settings import Settings
-from . import backup_service, cvmfs_service, gpu_service
+from . import backup_service, cvmfs_service, gpu_service, put_back
 from .site import CHECKOUT, Site
 
 FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "run", "secrets")
@@ -41,6 +41,7 @@ def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
     if os.geteuid() != 0:
         raise OperatorError("Folders, secrets and mounts are made by root. Run this with sudo.")
     settings = site.settings
+    put_back.refuse_half_done(settings.root)
     login.check(settings)
     demo.check_switch(settings, site.config)
     done = [*folders(settings.root), *make_secrets(settings.root / "secrets", readers(settings))]

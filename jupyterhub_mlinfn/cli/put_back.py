@@ -75,16 +75,31 @@ def is_complete(root: Path) -> bool:
     return (root / STAGING / COMPLETE).exists()
 
 
-def complete(root: Path) -> None:
+def refuse_half_done(root: Path) -> None:
+    """Nothing, unless a restore was interrupted while folders changed places. Raises OperatorError then."""
+    if is_complete(root):
+        raise OperatorError(f"A restore was interrupted while folders of {root} changed places. Let it end first: "
+                            "mlinfn restore, with the same words as before.")  # fmt: skip
+
+
+def moment(root: Path) -> str:
+    """Which moment everything that was restored is of."""
+    return (root / STAGING / COMPLETE).read_text()
+
+
+def complete(root: Path, moment: str) -> None:
     """What is in the staging folder is whole from now on. Raises OperatorError if it is not."""
     folder = root / STAGING
     if missing := [kind for kind in KINDS if not (folder / kind).is_dir()]:
         raise OperatorError(f"The backup has no {', '.join(missing)}, so it is no whole one. Nothing was changed.")
-    export, hub = folder / "service/hub/export", folder / "service/hub"
-    for copy in export.glob("*.sqlite"):
+    hub = folder / "service/hub"
+    if not (databases := list((hub / "export").glob("*.sqlite"))):
+        raise OperatorError("The backup has no copies of the hub's databases, so nobody would have their uid. Nothing "
+                            "was changed. Name another moment with --when.")  # fmt: skip
+    for copy in databases:
         copy.rename(hub / copy.name)
     os.sync()
-    files.replace(folder / COMPLETE, "")
+    files.replace(folder / COMPLETE, moment)
 
 
 def swap(root: Path, config: Path) -> Path | None:
@@ -94,6 +109,7 @@ def swap(root: Path, config: Path) -> Path | None:
         if (folder / name).is_dir():
             _exchange(folder / name, root / place, before)
     _settings(folder / "service/settings", config)
+    (folder / COMPLETE).unlink()
     shutil.rmtree(folder)
     return before if before.exists() else None
 

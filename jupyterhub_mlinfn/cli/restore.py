@@ -59,9 +59,10 @@ def _restored(site: Site, wanted: tuple[str, str, str], secrets: Path, say: Any)
         folder = put_back.staging(settings.root)
         container = backup_container.Container(site, secrets, [source], into=folder)
         backup_container.work(container, "everything", *words, say=say)
-        put_back.complete(settings.root)
+        put_back.complete(settings.root, told["time"])
+    moment = put_back.moment(settings.root)  # of the one before, if that was interrupted
     before = put_back.swap(settings.root, site.config)
-    return {"instance": told["instance"], "time": told["time"], "root": str(settings.root),
+    return {"instance": told["instance"], "time": moment, "root": str(settings.root),
             "before": str(before) if before else None}  # fmt: skip
 
 

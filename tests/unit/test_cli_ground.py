@@ -9,8 +9,9 @@ from ruamel.yaml import YAML
 from support.places import CHECKOUT
 
 from jupyterhub_mlinfn import files
-from jupyterhub_mlinfn.cli import compose, ground
+from jupyterhub_mlinfn.cli import compose, ground, put_back
 from jupyterhub_mlinfn.cli.site import Site
+from jupyterhub_mlinfn.errors import OperatorError
 from jupyterhub_mlinfn.settings import Settings
 
 
@@ -33,6 +34,14 @@ def fstab(tmp_path):
 def modes(folder):
     return {str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode), path.stat().st_uid)
             for path in folder.rglob("*")}
+
+
+def test_prepare_makes_nothing_between_two_halves_of_a_restore(site, fstab):
+    staging = put_back.staging(site.settings.root)
+    (staging / put_back.COMPLETE).touch()
+    with pytest.raises(OperatorError, match="interrupted"):
+        ground.prepare(site, fstab=fstab)
+    assert os.listdir(site.settings.root) == [staging.name]
 
 
 def test_prepare_makes_everything_once(site, fstab):

@@ -11,6 +11,8 @@ from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.errors import OperatorError, UserError
 from jupyterhub_mlinfn.settings_backup import KINDS
 
+MOMENT = "2026-11-24T03:00:00Z"
+
 
 @pytest.fixture
 def config(tmp_path):
@@ -39,7 +41,7 @@ def all_is_back(root, config):
 
 
 def test_restored_folders_take_the_place_of_those_before(root, config):
-    put_back.complete(root)
+    put_back.complete(root, MOMENT)
     assert put_back.swap(root, config) == root / ".before-restore"
     assert all_is_back(root, config)
 
@@ -47,14 +49,31 @@ def test_restored_folders_take_the_place_of_those_before(root, config):
 def test_nothing_changes_before_everything_is_there(root):
     (root / ".restoring/rooms").rmdir()
     with pytest.raises(OperatorError, match="no rooms, so it is no whole one"):
-        put_back.complete(root)
+        put_back.complete(root, MOMENT)
     assert not put_back.is_complete(root)
     assert os.listdir(root / "users") == ["old"]
 
 
+def test_a_backup_without_the_databases_is_no_whole_one(root):
+    (root / ".restoring/service/hub/export/identity.sqlite").unlink()
+    with pytest.raises(OperatorError, match="nobody would have their uid"):
+        put_back.complete(root, MOMENT)
+    assert not put_back.is_complete(root)
+
+
+def test_nothing_starts_between_two_halves_of_a_swap(root, config):
+    put_back.refuse_half_done(root)
+    put_back.complete(root, MOMENT)
+    with pytest.raises(OperatorError, match="mlinfn restore, with the same words"):
+        put_back.refuse_half_done(root)
+    assert put_back.moment(root) == MOMENT
+    put_back.swap(root, config)
+    put_back.refuse_half_done(root)
+
+
 @pytest.mark.parametrize("done", range(1, 5))
 def test_a_swap_that_was_interrupted_is_finished(root, config, done):
-    put_back.complete(root)
+    put_back.complete(root, MOMENT)
     for name in list(put_back.PLACES)[:done]:
         put_back._exchange(root / ".restoring" / name, root / put_back.PLACES[name], root / ".before-restore")
     assert put_back.is_complete(root)
@@ -65,7 +84,7 @@ def test_a_swap_that_was_interrupted_is_finished(root, config, done):
 def test_settings_that_differ_are_kept_beside_the_restored_ones(root, config):
     config.parent.mkdir()
     config.write_text("other")
-    put_back.complete(root)
+    put_back.complete(root, MOMENT)
     put_back.swap(root, config)
     assert (config.read_text(), config.with_name("mlinfn.yaml.before-restore").read_text()) == ("new", "other")
 
@@ -109,20 +128,22 @@ def test_a_container_may_change_files_only_where_some_are_restored(tmp_path):
 
 
 def test_no_restore_removes_what_an_earlier_one_replaced(root, config):
-    put_back.complete(root)
+    put_back.complete(root, MOMENT)
     put_back.swap(root, config)
     (root / "users/anna/a").write_text("of today")
     folder = put_back.staging(root)
     for kind in KINDS:
         (folder / kind).mkdir()
-    put_back.complete(root)
+    (folder / "service/hub/export").mkdir(parents=True)
+    (folder / "service/hub/export/identity.sqlite").touch()
+    put_back.complete(root, MOMENT)
     put_back.swap(root, config)
     assert os.listdir(root / ".before-restore/users") == ["old"]
     assert (root / ".before-restore/users.2/anna/a").read_text() == "of today"
 
 
 def test_a_swap_interrupted_in_a_folder_loses_nothing_when_prepare_made_an_empty_one(root, config):
-    put_back.complete(root)
+    put_back.complete(root, MOMENT)
     (root / ".before-restore").mkdir()
     (root / "users").rename(root / ".before-restore/users")
     (root / "users").mkdir()
