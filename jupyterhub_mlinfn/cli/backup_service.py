@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from .. import files
 from ..backup import place
 from ..backup.state import State, load, time_of
+from ..cvmfs import mounts
 from ..settings import Settings, seconds_of
 from ..settings_backup import is_folder
 from .finding import Finding
@@ -49,18 +50,13 @@ def look(settings: Settings, now: datetime) -> Seen:
     targets = settings.backup.targets
     known = tuple(load(settings.root / NAME, url) for url in targets)
     shown = (settings.root / "secrets" / NAME / SHOWN).is_file()
-    return Seen(known, all(_is_beside(target, settings.root) for target in targets), shown, now)
+    table = mounts.read()
+    return Seen(known, all(is_beside(target, settings.root, table) for target in targets), shown, now)
 
 
-def _is_beside(target: str, root: Path) -> bool:
-    """True for a folder on the disk of the root; one that is not there yet will be."""
-    folder = Path(target)
-    while is_folder(target) and not folder.exists():
-        folder = folder.parent
-    try:
-        return is_folder(target) and folder.stat().st_dev == root.stat().st_dev
-    except OSError:
-        return is_folder(target)
+def is_beside(target: str, root: Path, table: Sequence[mounts.Mounted]) -> bool:
+    """True for a folder on the disk of the root. Neither is touched: a share that does not answer would hold us up."""
+    return is_folder(target) and mounts.carrier(table, target) == mounts.carrier(table, str(root))
 
 
 def ground(settings: Settings) -> list[str]:

@@ -4,6 +4,7 @@ import contextlib
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,6 +16,7 @@ from jupyterhub_mlinfn.backup.state import State
 from jupyterhub_mlinfn.backup.trouble import Trouble
 from jupyterhub_mlinfn.cli import backup_service
 from jupyterhub_mlinfn.cli.backup_service import Seen, finding
+from jupyterhub_mlinfn.cvmfs.mounts import Mounted
 from jupyterhub_mlinfn.errors import OperatorError
 from jupyterhub_mlinfn.settings import Settings
 
@@ -76,6 +78,14 @@ def test_a_keeper_reads_how_the_copies_stand(seen, level, said):
     assert found.level == level
     assert said in found.reason
     assert bool(found.remedy) == (level != "green")
+
+
+@pytest.mark.parametrize(("where", "beside"), [
+    ("/srv/backup", True), ("/mnt/nas/mlinfn", False), ("/mnt/nas2/x", True), (URL, False),
+])  # fmt: skip
+def test_a_target_is_on_the_disk_of_the_data_by_the_table_of_mounts(where, beside):
+    table = (Mounted("/", "ext4", False, True), Mounted("/mnt/nas", "nfs4", False, True))
+    assert backup_service.is_beside(where, Path("/srv/mlinfn"), table) == beside
 
 
 def test_no_target_is_no_backup():
