@@ -60,8 +60,8 @@ case " $needs " in *" images "*)
 esac
 say "ready for the tests after $((SECONDS - began)) s (${needs:-nothing but Python})"
 
-# What needs no engine runs on all cores; engines, browsers and stacks would get into each other's way.
-alone="docker or browser or stack"
+# What needs no engine runs on all cores; what makes containers would get into each other's way.
+alone="docker or stack"
 parallel=(--numprocesses=auto --dist=loadfile)
 status=0
 if [ $# = 0 ]; then

@@ -77,7 +77,12 @@ def test_memory_processes_and_cpu_are_limited(service):
 @every_service
 def test_restarts_and_is_protected_when_memory_runs_out(service):
     assert service["restart"] == "unless-stopped"
-    assert "MLINFN_OOM_SCORE_ADJ--900" in service["oom_score_adj"]
+    if service is not SERVICES["backup"]:
+        assert "MLINFN_OOM_SCORE_ADJ--900" in service["oom_score_adj"]
+
+
+def test_a_backup_goes_before_a_lab_when_memory_runs_out():
+    assert 500 < SERVICES["backup"]["oom_score_adj"] <= 1000
 
 
 @every_service

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from support.places import CACHE, CHECKOUT
 
@@ -18,6 +18,8 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 )  # fmt: skip
+# Playwright's own 5 s are short on two cores that do other things as well.
+expect.set_options(timeout=15_000)
 SHOTS = CACHE / "shots"
 FOR_DOCS = CHECKOUT / "docs/screenshots"
 
