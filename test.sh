@@ -68,7 +68,8 @@ if [ $# = 0 ]; then
   .venv/bin/python -m pytest "${parallel[@]}" -m "not ($alone or endurance)" || status=$?
   .venv/bin/python -m pytest -m "($alone) and not endurance" || status=$?
 else
-  [ -z "$needs" ] || parallel=()
+  # One more than there are cores: many of these tests wait for something most of the time.
+  if [ -z "$needs" ]; then parallel[0]="--numprocesses=$(($(nproc) + 1))"; else parallel=(); fi
   .venv/bin/python -m pytest "${parallel[@]}" "$@" || status=$?
 fi
 say "./test.sh took $((SECONDS - began)) s"
