@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from .. import loopback
 from . import mounts, report
 from .report import State
 
@@ -100,33 +100,13 @@ class Prober:
         return 200, report.text({each.name: each.known for each in self.repositories})
 
 
-def server(prober: Prober, port: int) -> ThreadingHTTPServer:
-    """An HTTP server on loopback, not yet running, that answers from what the prober knows."""
-
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10
-
-        def do_GET(self) -> None:
-            status, text = prober.answer(self.path)
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json" if text.startswith("{") else "text/plain")
-            self.send_header("Content-Length", str(len(text.encode())))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    return ThreadingHTTPServer(("127.0.0.1", port), Handler)
-
-
 def main() -> None:
     """Nothing; answers until it is told to end."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # at once: no child is waited for
     names = [name for name in os.environ["MLINFN_CVMFS_REPOSITORIES"].split(",") if name]
     prober = Prober(names)
     threading.Thread(target=prober.go_on, daemon=True).start()
-    server(prober, int(os.environ["MLINFN_CVMFS_PORT"])).serve_forever()
+    loopback.server(prober.answer, int(os.environ["MLINFN_CVMFS_PORT"])).serve_forever()
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ import signal
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from .. import loopback
 from . import nvml, reported
 from .inventory import EVERY_S
 
@@ -57,33 +57,12 @@ class Looks:
         return (503, f"{self.trouble}\n") if self.trouble else (200, "ok\n")
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers GET from the looks of the server."""
-
-    timeout = 10
-    looks: Looks
-
-    def do_GET(self) -> None:
-        """Called by http.server."""
-        status, text = self.looks.answer(self.path)
-        body = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json" if text.startswith("{") else "text/plain; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        """Nothing is logged of requests: they come every few seconds."""
-
-
 def main() -> None:
     """Nothing; answers until it is told to end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the first process of a container has no default
-    Handler.looks = Looks()
-    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["MLINFN_GPUS_PORT"])), Handler)
-    threading.Thread(target=Handler.looks.go_on, daemon=True).start()
-    server.serve_forever()
+    looks = Looks()
+    threading.Thread(target=looks.go_on, daemon=True).start()
+    loopback.server(looks.answer, int(os.environ["MLINFN_GPUS_PORT"])).serve_forever()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyterhub_mlinfn import cvmfs
+from jupyterhub_mlinfn import cvmfs, loopback
 from jupyterhub_mlinfn.cli import cvmfs_service
 from jupyterhub_mlinfn.cvmfs import probe
 from support.process import Program
@@ -121,7 +121,7 @@ def probing(software: Software, port: int) -> Iterator[probe.Prober]:
     """The prober of these repositories on a port, quicker than in real life."""
     names = [each.name for each in software.repositories]
     prober = probe.Prober(names, str(software.folder), every_s=0.3, limit_s=0.6)
-    server = probe.server(prober, port)
+    server = loopback.server(prober.answer, port)
     for work in (prober.go_on, server.serve_forever):
         threading.Thread(target=work, daemon=True).start()
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from threading import Thread, Timer
 
 import pytest
@@ -14,6 +13,7 @@ from support.gpus import CARDS, LOST, WHOLE, Driver, lent, specification
 from support.places import free_ports
 from support.process import Program
 
+from jupyterhub_mlinfn import loopback
 from jupyterhub_mlinfn.gpus import Found, nvml, report, reported
 
 
@@ -22,8 +22,7 @@ class Service:
 
     def __init__(self, port: int = 0):
         self.looks = report.Looks()
-        handler = type("Handler", (report.Handler,), {"looks": self.looks})
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        self.server = loopback.server(self.looks.answer, port)
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
         self.thread = Thread(target=self.server.serve_forever, args=(0.02,))
         self.thread.start()

@@ -1,0 +1,30 @@
+"""A small HTTP server on loopback, with which a service of ours tells the hub and the keeper how it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+Answer = Callable[[str], "tuple[int, str]"]
+"""Path -> status and text."""
+
+
+def server(answer: Answer, port: int, plain: str = "charset=utf-8") -> ThreadingHTTPServer:
+    """The server, not yet running. Text that looks like JSON goes out as such, other text as text/plain, `plain`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            status, text = answer(self.path)
+            body = text.encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json" if text[:1] in ("{", "[") else f"text/plain; {plain}")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            """Nothing is logged of requests: they come every few seconds."""
+
+    return ThreadingHTTPServer(("127.0.0.1", port), Handler)
