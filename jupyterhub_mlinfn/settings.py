@@ -16,7 +16,19 @@ from .settings_cvmfs import CVMFS, image_clashes
 from .settings_rooms import Rooms, room_clashes
 from .settings_sections import IAM, Culling, GPUs, IDRange, Image, Limits, Network, Sizes, Starting, UnlistedImages
 from .settings_storage import Storage
-from .settings_types import ROOT_WORDS, UNITS, Clashes, Group, Hostname, Instance, Model, bytes_of, seconds_of, twice
+from .settings_types import (
+    ROOT_WORDS,
+    UNITS,
+    Clashes,
+    Group,
+    Hostname,
+    Instance,
+    Model,
+    bytes_of,
+    overlap,
+    seconds_of,
+    twice,
+)
 from .settings_words import Words
 
 __all__ = ["CVMFS", "UNITS", "Backup", "GPUs", "Image", "Limits", "Settings", "Storage", "bytes_of", "config_path",
@@ -126,7 +138,7 @@ class Settings(Model):
         if self.uids.first <= self.gids.last and self.gids.first <= self.uids.last:
             yield ("gids",), "overlap `uids`. A member's own group has the number of their uid, so keep the two apart."
         for index, extra in enumerate(self.storage.extra):
-            if extra.source.is_relative_to(self.root) or self.root.is_relative_to(extra.source):
+            if overlap(extra.source, self.root):
                 at = ("storage", "extra", index, "source")
                 yield at, f"{extra.source} would show {self.root}, with everybody's files and secrets. Take another."
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from itertools import islice, pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field
 
-from .settings_types import Clashes, Duration, Memory, Model, seconds_of, text_like, twice
+from .settings_types import Clashes, Duration, Memory, Model, overlap, seconds_of, text_like, twice
 from .settings_words import Words
 
 Kind = Literal["homes", "groups", "shared", "rooms", "service"]
@@ -78,7 +78,7 @@ class Backup(Model):
         for index, target in enumerate(self.targets):
             if around := _around(target, self.targets):
                 yield ("targets", index), f"{target} lies in {around}, which is a target itself."
-            if is_folder(target) and any(_touch(Path(target), each) for each in ITS_OWN):
+            if is_folder(target) and any(overlap(Path(target), each) for each in ITS_OWN):
                 yield ("targets", index), f"{target} is a path that the service has for something else. Take another."
             if is_folder(target) and ".." in Path(target).parts:
                 yield ("targets", index), f"{target} has `..` in it. Write where it is."
@@ -100,10 +100,6 @@ def _around(target: str, targets: tuple[str, ...]) -> str:
     return next((each for each in others if is_folder(target) and Path(target).is_relative_to(each)), "")
 
 
-def _touch(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
-
-
 def is_folder(target: str) -> bool:
     """True for a folder of this machine."""
     return target.startswith("/")
@@ -120,8 +116,8 @@ def backup_clashes(backup: Backup, root: Path, extra: Iterable[Any]) -> Clashes:
     for index, target in enumerate(backup.targets):
         if not is_folder(target) or len(root.parts) < 3:
             continue
-        if PurePosixPath(target).is_relative_to(root) or root.is_relative_to(target):
+        if overlap(root, target):
             yield ("backup", "targets", index), f"{target} and `root`, {root}, lie in one another. Take another folder."
         for each in (each for each in extra if not root.is_relative_to(each.source)):
-            if Path(target).is_relative_to(each.source) or each.source.is_relative_to(target):
+            if overlap(each.source, target):
                 yield ("backup", "targets", index), f"labs would see {target} through `storage.extra`. Take another."

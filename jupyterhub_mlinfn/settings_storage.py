@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from .settings_types import Clashes, Group, Model
+from .settings_types import Clashes, Group, Model, overlap
 from .settings_words import Words
 
 SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/usr", "/var")
@@ -51,7 +51,7 @@ class ExtraMount(Model):
 
 def _around(path: PurePosixPath, taken: tuple[str, ...]) -> str:
     """The one of `taken` that the path is, lies in, or holds; empty if there is none."""
-    return next((each for each in taken if path.is_relative_to(each) or PurePosixPath(each).is_relative_to(path)), "")
+    return next((each for each in taken if overlap(path, each)), "")
 
 
 class Storage(Model):

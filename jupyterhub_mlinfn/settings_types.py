@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -94,6 +95,11 @@ class Model(BaseModel):
             context = {"found": found, "text": " ".join(text for _, text in found)}
             raise PydanticCustomError(settings_errors.CONTRADICTIONS, "{text}", context)
         return self
+
+
+def overlap(one: PurePath, other: PurePath | str) -> bool:
+    """Whether the two are the same path, or one lies in the other."""
+    return one.is_relative_to(other) or PurePath(other).is_relative_to(one)
 
 
 def twice(values: tuple[str, ...], *at: str) -> Clashes:
