@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
@@ -102,9 +102,9 @@ class RoomsHandler(APIHandler):
 
     SUPPORTED_METHODS = ("GET",)
 
-    def initialize(self, settings: Settings, looks: Looks) -> None:
-        """Remembers which rooms there are, and the one that looks into them."""
-        self.rooms, self.base, self.looks = rooms_of(settings), login.public_url(settings), looks
+    def initialize(self, rooms: Sequence[Room], base: str, looks: Looks) -> None:
+        """Remembers which rooms there are, where the hub is, and the one that looks into them."""
+        self.rooms, self.base, self.looks = rooms, base, looks
 
     async def get(self) -> None:
         """Rooms that this request may enter, and no others: a token may do less than its owner."""
@@ -135,4 +135,5 @@ class RoomsHandler(APIHandler):
 
 def handlers(settings: Settings) -> list[tuple]:
     """For JupyterHub's `extra_handlers`."""
-    return [(PATH, RoomsHandler, {"settings": settings, "looks": Looks()})]
+    known = {"rooms": rooms_of(settings), "base": login.public_url(settings), "looks": Looks()}
+    return [(PATH, RoomsHandler, known)]

@@ -31,7 +31,7 @@ class Room:
     @property
     def account(self) -> str:
         """The user name of the room at the hub."""
-        return ACCOUNT + self.name
+        return account_of(self.name)
 
     @property
     def folder(self) -> str:
@@ -41,7 +41,17 @@ class Room:
     @property
     def scopes(self) -> tuple[str, str]:
         """What its group may: enter, and start and stop."""
-        return tuple(f"{may}!server={self.account}/" for may in ("access:servers", "servers"))
+        return scopes_of(self.name)
+
+
+def account_of(name: str) -> str:
+    """The user name at the hub of the room with this name."""
+    return ACCOUNT + name
+
+
+def scopes_of(name: str) -> tuple[str, str]:
+    """JupyterHub's scopes for entering the room with this name, and for starting and stopping it."""
+    return tuple(f"{may}!server={account_of(name)}/" for may in ("access:servers", "servers"))
 
 
 def rooms_of(settings: Settings) -> tuple[Room, ...]:

@@ -77,8 +77,7 @@ def work(container: Container, verb: str, *words: str, say: Say, typed: str = ""
     """What the verb answered. Raises OperatorError, or UserError where something was asked for that cannot be."""
     if engine.image(IMAGE) is None:
         raise OperatorError(f"The image {IMAGE} is not on this machine. ./install.sh or images/build backup makes it.")
-    targets = [word for each in container.targets for word in ("--target", each)]
-    return _answer(["docker", *container.words(), *MODULE, verb, *targets, *words], say, typed)
+    return _answer(["docker", *container.words(), *_asked(verb, container.targets), *words], say, typed)
 
 
 def in_service(site: Site, verb: str, targets: Sequence[str], say: Say) -> Any:
@@ -86,8 +85,11 @@ def in_service(site: Site, verb: str, targets: Sequence[str], say: Say) -> Any:
     found = compose.services(site).get(backup_service.NAME) if site.env_file.is_file() else None
     if found is None or not found["State"]["Running"]:
         raise OperatorError("The service `backup` does not run. Start it with: mlinfn up")
-    words = [word for each in targets for word in ("--target", each)]
-    return _answer(["docker", "exec", found["Id"], *MODULE, verb, *words], say)
+    return _answer(["docker", "exec", found["Id"], *_asked(verb, targets)], say)
+
+
+def _asked(verb: str, targets: Sequence[str]) -> list[str]:
+    return [*MODULE, verb, *(word for each in targets for word in ("--target", each))]
 
 
 def _answer(command: Sequence[str], say: Say, typed: str = "") -> Any:

@@ -12,7 +12,7 @@ import aiohttp
 from jupyterhub.httpclient import fetch
 from tornado.web import HTTPError
 
-from ..rooms import ACCOUNT
+from ..rooms import account_of
 
 AWAY = "The hub does not answer at the moment. This page goes on by itself when it is back."
 LOGGED_OUT = "You are logged out. Load this page again."
@@ -86,7 +86,7 @@ class Hub:
 
 
 def _server(room: str) -> str:
-    return f"/users/{ACCOUNT}{room}/server"
+    return f"/users/{account_of(room)}/server"
 
 
 def check(status: int, text: str) -> None:

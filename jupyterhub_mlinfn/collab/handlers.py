@@ -12,6 +12,7 @@ from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuth
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler
 
+from ..rooms import scopes_of
 from . import page
 from .asking import AWAY, FAILED, LOGGED_OUT, Hub, Refusal, Stale
 from .place import Place
@@ -115,7 +116,7 @@ def lacking(groups: Mapping[str, str], user: Mapping[str, Any]) -> list[str]:
 
 def may(room: str, user: Mapping[str, Any]) -> bool:
     """Whether the person's token may start, stop and enter the room."""
-    return bool(check_scopes({f"servers!server=room-{room}/"}, set(user["scopes"])))
+    return bool(check_scopes({scopes_of(room)[1]}, set(user["scopes"])))
 
 
 class Page(Visitor):
