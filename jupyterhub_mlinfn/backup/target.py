@@ -141,8 +141,8 @@ class Run:
             return state
         self._step("verify")
         scratch = self.place.state / f"scratch-{states.name_of(self.url)}"
-        done = sample.verify(self.restic, state.kinds.values(), scratch, random.Random())
-        return replace(state, verified=_now(), verified_files=done.files)
+        count = sample.verify(self.restic, state.kinds.values(), scratch, random.Random())
+        return replace(state, verified=_now(), verified_files=count)
 
     def _size(self) -> int:
         answers = self.restic.ask("stats", "--mode=raw-data")
