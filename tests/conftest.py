@@ -35,6 +35,7 @@ pytest_plugins = [
     "support.logins",
     "support.oidc_client",
     "support.rooms_site",
+    "support.editing",
     "support.backups",
     "support.backup_site",
 ]

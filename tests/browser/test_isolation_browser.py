@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page
-from support.browser import CHROMIUM, FLAGS
+from support.browser import OPEN_SOCKET, chromium_that_finds, log_in
 from support.wait import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.docker]
@@ -23,11 +22,6 @@ FETCH = """async ([url, options]) => {
     return answer.type === "opaque" ? "sent" : `read ${answer.status}`;
   } catch (error) { return "blocked"; }
 }"""
-SOCKET = """url => new Promise(done => {
-  const socket = new WebSocket(url);
-  socket.onopen = () => done("open");
-  socket.onerror = () => done("refused");
-})"""
 TOKEN = """document.cookie.split("; ").find(each => each.startsWith("_xsrf=")).slice(6)"""
 FRAME = """url => new Promise(done => {
   const frame = document.createElement("iframe");
@@ -73,10 +67,8 @@ def site(lab_site, request):
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
     """A page of a Chromium that finds hub.test on this machine."""
-    rule = "--host-resolver-rules=MAP *.hub.test 127.0.0.1, MAP hub.test 127.0.0.1"
-    own = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, rule])
-    yield own.new_page()
-    own.close()
+    with chromium_that_finds("hub.test", chromium) as own:
+        yield own.new_page()
 
 
 def urls(site) -> tuple[str, str]:
@@ -88,11 +80,7 @@ def urls(site) -> tuple[str, str]:
 def anna(site, page: Page) -> Page:
     """Anna's browser: logged in at the hub, and in her lab."""
     lab, hub = urls(site)
-    page.goto(hub + "login")
-    page.get_by_label(re.compile("user ?name", re.IGNORECASE)).fill("anna")
-    page.get_by_label(re.compile("^password", re.IGNORECASE)).fill(site.password)
-    page.get_by_role("button", name=re.compile("sign in|log in", re.IGNORECASE)).click()
-    page.wait_for_url(lambda url: "/hub/login" not in url)
+    log_in(page, hub, "anna", site.password)
     page.goto(lab + "lab")
     page.wait_for_url(lab + "lab**")
     return page
@@ -143,10 +131,10 @@ def test_no_websocket_to_her_kernel_or_terminal_opens(site, anna, elsewhere):
     token = quote(anna.evaluate(TOKEN))
     paths = (f"api/kernels/{kernel}/channels", f"terminals/websocket/{terminal}")
     sockets = [f"{base}{path}?_xsrf={token}" for path in paths]
-    assert [anna.evaluate(SOCKET, socket) for socket in sockets] == ["open", "open"]
+    assert [anna.evaluate(OPEN_SOCKET, socket) for socket in sockets] == ["open", "open"]
     anna.goto(f"http://boris.{site.host}:{elsewhere}/")
-    assert [anna.evaluate(SOCKET, socket) for socket in sockets] == ["refused", "refused"]
-    assert [anna.evaluate(SOCKET, socket.split("?")[0]) for socket in sockets] == ["refused", "refused"]
+    assert [anna.evaluate(OPEN_SOCKET, socket) for socket in sockets] == ["refused", "refused"]
+    assert [anna.evaluate(OPEN_SOCKET, socket.split("?")[0]) for socket in sockets] == ["refused", "refused"]
 
 
 def test_the_hub_tells_it_nothing_and_stops_nothing(site, trap):

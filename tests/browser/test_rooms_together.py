@@ -7,7 +7,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
-from support.browser import screenshot
+from support.browser import OPEN_SOCKET, screenshot
 from support.editors import write_notebook
 from support.rooms_site import HOST
 
@@ -15,12 +15,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.timeout(300)]
 ROOM = "room-cms"
 TEXT = ".jp-Notebook .jp-Cell:first-child .cm-content"
 OUTPUT = ".jp-Notebook .jp-OutputArea-output"
-SOCKET = """url => new Promise(done => {
-  const socket = new WebSocket(url);
-  socket.onopen = () => done("open");
-  socket.onerror = () => done("refused");
-})"""
-
 # The hub's API, as a page of the hub may use it.
 ASK = """async ([method, path]) => {
   const headers = {"X-XSRFToken": window.jhdata.xsrf_token};
@@ -96,14 +90,14 @@ def test_who_is_not_of_the_group_is_refused_everywhere(visitor, together, rooms_
     base = f"http://{ROOM}.{HOST}:{rooms_site.port}/user/{ROOM}/"
     kernel = rooms_site.api.lab(ROOM).request("POST", "api/kernels", json={"name": "python3"}).json()["id"]
     socket = f"{base.replace('http', 'ws')}api/kernels/{kernel}/channels"
-    assert anna.evaluate(SOCKET, socket) == "open"
+    assert anna.evaluate(OPEN_SOCKET, socket) == "open"
     see_rooms(carla)
     expect(carla.locator("#room-atlas")).to_be_visible()
     expect(carla.locator(f"#{ROOM}")).to_have_count(0)
     answer = carla.goto(base + "lab")
     assert answer.status == 403
     expect(carla.locator("body")).not_to_contain_text("shared.ipynb")
-    assert carla.evaluate(SOCKET, socket) == "refused"
+    assert carla.evaluate(OPEN_SOCKET, socket) == "refused"
     carla.goto(f"http://{HOST}:{rooms_site.port}/hub/home")
     server = f"users/{ROOM}/server"
     assert [carla.evaluate(ASK, [method, server])[0] for method in ("POST", "DELETE")] == [404, 404]

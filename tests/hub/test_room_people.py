@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import websocket
@@ -205,10 +206,8 @@ def inside(site: Site, name: str) -> list[str]:
 
 def set_groups(site: Site, name: str, *groups: str) -> None:
     """The site's file of people says so from now on."""
-    path = site.root / "hub/passwords.json"
-    person = passwords.read(path)[name]
-    changed = passwords.Person(person.hash, person.admin, groups)
-    passwords.change(path, lambda people: {**people, name: changed})
+    passwords.change(site.root / "hub/passwords.json",
+                     lambda people: {**people, name: replace(people[name], groups=groups)})  # fmt: skip
 
 
 def closed_with(socket: websocket.WebSocket) -> int:
@@ -244,7 +243,7 @@ def test_who_leaves_the_group_is_out_of_what_is_open(site, room):
 def test_who_logs_out_is_out_of_what_is_open(site, room):
     """A cookie that a browser kept, or a program that took it, opens nothing after that."""
     visitor = site.visitor()
-    visitor.log_in("anna", passwords_of(site, "anna"))
+    visitor.log_in("anna", site.new_password("anna"))
     page = visitor.session.get(f"http://{of(site, 'anna').host}{room.path}lab", timeout=60)
     assert page.ok, page.text
     socket = with_cookies(visitor, room, document(room))
@@ -261,15 +260,6 @@ def opens(visitor: Visitor, room: Lab) -> bool:
     except websocket.WebSocketException:
         return False
     return True
-
-
-def passwords_of(site: Site, name: str) -> str:
-    """A new password of somebody who is there already."""
-    groups = passwords.read(site.root / "hub/passwords.json")[name].groups
-    word = passwords.generated()
-    person = passwords.Person(passwords.hashed(word), False, groups)
-    passwords.change(site.root / "hub/passwords.json", lambda people: {**people, name: person})
-    return word
 
 
 def with_cookies(visitor: Visitor, room: Lab, path: str) -> websocket.WebSocket:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from pycrdt import Encoder
 from support.client import Lab
+from support.editing import editor, gone, start
 from support.editors import Editor, on_disk, until_true, write_notebook
-from support.places import test_name
-from support.site import Site, closing_site
-from support.wait import until
+from support.site import Site
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 A_DAY_S = 86400
@@ -23,51 +21,21 @@ SAVE = 2
 """First byte of a message that asks for a save."""
 
 
-@pytest.fixture(scope="module")
-def site(collab_image, tmp_path_factory, proxy_command, engine, request) -> Iterator[Site]:
-    """An instance whose labs are of the room's image, and a person who may have one."""
-    made = Site(tmp_path_factory.mktemp("troubles"), test_name(), proxy_command, engine)
-    made.extra = "c.Spawner.poll_interval = 1"
-    with closing_site(made, request):
-        made.start(images=[{"slug": "lab", "title": "Room", "image": collab_image}])
-        made.add_user("anna")
-        yield made
-
-
-@pytest.fixture
-def path(request) -> str:
-    """A notebook of the test's own."""
-    return f"{request.node.name}.ipynb"
-
-
-@pytest.fixture
-def lab(site, path) -> Lab:
-    """It runs, with an empty notebook."""
-    running = site.api.lab("anna") if site.api.server("anna") else site.api.start("anna", memory="1G")
-    write_notebook(running, path)
-    return running
-
-
-def editor(site: Site, name: str, lab: Lab, path: str) -> Editor:
-    """Somebody who opens the notebook."""
-    return Editor(name, lab, path, site.api.session.headers["Authorization"].split()[1])
-
-
-def home(site: Site) -> Path:
+def home(editing: Site) -> Path:
     """The room's folder on the host."""
-    return site.root / "users/anna"
+    return editing.root / "users/anna"
 
 
-def store(site: Site) -> sqlite3.Connection:
+def store(editing: Site) -> sqlite3.Connection:
     """Where the room keeps what people type."""
-    return sqlite3.connect(home(site) / ".jupyter_ystore.db", isolation_level=None)
+    return sqlite3.connect(home(editing) / ".jupyter_ystore.db", isolation_level=None)
 
 
-async def again(site: Site) -> Lab:
+async def again(editing: Site) -> Lab:
     """The room after a crash."""
-    site.lab_of("anna").kill()
-    await asyncio.to_thread(until, lambda: site.api.server("anna") is None, 60, "the hub to notice")
-    return await asyncio.to_thread(site.api.start, "anna", memory="1G")
+    editing.lab_of("anna").kill()
+    await gone(editing)
+    return await asyncio.to_thread(start, editing)
 
 
 async def type_and_save(anna: Editor) -> str:
@@ -77,74 +45,74 @@ async def type_and_save(anna: Editor) -> str:
     return anna.text
 
 
-async def test_a_notebook_of_yesterday_goes_on(site, lab, path):
-    async with editor(site, "anna", lab, path) as anna:
+async def test_a_notebook_of_yesterday_goes_on(editing, opened, notebook):
+    async with editor(editing, "anna", opened, notebook) as anna:
         await type_and_save(anna)
-    with closing(store(site)) as database:
+    with closing(store(editing)) as database:
         database.execute("UPDATE yupdates SET timestamp = timestamp - ?", (A_DAY_S,))
-    lab = await again(site)
-    async with editor(site, "boris", lab, path) as boris:
+    opened = await again(editing)
+    async with editor(editing, "boris", opened, notebook) as boris:
         text = await type_and_save(boris)
-    lab = await again(site)
-    async with editor(site, "carla", lab, path) as carla:
+    opened = await again(editing)
+    async with editor(editing, "carla", opened, notebook) as carla:
         assert carla.text == text
         assert len(await type_and_save(carla)) > len(text)
 
 
-async def test_what_could_not_be_kept_once_is_kept_with_the_next_edit(site, lab, path):
-    async with editor(site, "anna", lab, path) as anna, editor(site, "boris", lab, path) as boris:
+async def test_what_could_not_be_kept_once_is_kept_with_the_next_edit(editing, opened, notebook):
+    async with editor(editing, "anna", opened, notebook) as anna, editor(editing, "boris", opened, notebook) as boris:
         await type_and_save(anna)
-        with closing(store(site)) as database:
+        with closing(store(editing)) as database:
             database.execute("BEGIN IMMEDIATE")  # nobody else may write
             anna.type()
             await until_true(lambda: boris.text == anna.text, 30, "boris to see what cannot be kept")
             database.execute("ROLLBACK")
         text = await type_and_save(anna)
         await until_true(lambda: boris.text == text, 30, "boris to see what can be kept")
-        lab = await again(site)
-    async with editor(site, "carla", lab, path) as carla:
+        opened = await again(editing)
+    async with editor(editing, "carla", opened, notebook) as carla:
         assert carla.text == text
-        assert on_disk(lab, path) == text
+        assert on_disk(opened, notebook) == text
 
 
-async def test_a_file_that_cannot_be_read_is_put_aside(site, lab, path):
-    async with editor(site, "anna", lab, path) as anna:
+async def test_a_file_that_cannot_be_read_is_put_aside(editing, opened, notebook):
+    async with editor(editing, "anna", opened, notebook) as anna:
         text = await type_and_save(anna)
-        await asyncio.to_thread(site.api.stop, "anna")
-    (home(site) / path).write_text(MARKED)
-    lab = await asyncio.to_thread(site.api.start, "anna", memory="1G")
-    async with editor(site, "boris", lab, path) as boris:
+        await asyncio.to_thread(editing.api.stop, "anna")
+    (home(editing) / notebook).write_text(MARKED)
+    opened = await asyncio.to_thread(start, editing)
+    async with editor(editing, "boris", opened, notebook) as boris:
         assert boris.text == text
-        await until_true(lambda: on_disk(lab, path) == text, 30, "the file to be whole")
-    assert (home(site) / f"{path}.unreadable").read_text() == MARKED
+        await until_true(lambda: on_disk(opened, notebook) == text, 30, "the file to be whole")
+    assert (home(editing) / f"{notebook}.unreadable").read_text() == MARKED
 
 
-async def test_who_reads_a_file_while_it_is_saved_reads_all_of_it(site, lab, path):
-    async with editor(site, "anna", lab, path) as anna:
+async def test_who_reads_a_file_while_it_is_saved_reads_all_of_it(editing, opened, notebook):
+    async with editor(editing, "anna", opened, notebook) as anna:
         for number in range(1, 30):
             anna.type()
             await anna._socket.send_bytes(asking_to_save(number))
-            read = await asyncio.gather(*(asyncio.to_thread(on_disk, lab, path) for _ in range(8)))
+            read = await asyncio.gather(*(asyncio.to_thread(on_disk, opened, notebook) for _ in range(8)))
             assert None not in read, "half of a file, or none"
-        await until_true(lambda: on_disk(lab, path) == anna.text, 30, "the file to be saved")
+        await until_true(lambda: on_disk(opened, notebook) == anna.text, 30, "the file to be saved")
 
 
-async def test_a_save_that_failed_is_tried_again(site, lab, path):
-    async with editor(site, "anna", lab, path) as anna, editor(site, "boris", lab, path) as boris:
+async def test_a_save_that_failed_is_tried_again(editing, opened, notebook):
+    async with editor(editing, "anna", opened, notebook) as anna, editor(editing, "boris", opened, notebook) as boris:
         await type_and_save(anna)
-        with closing(store(site)) as database:
+        with closing(store(editing)) as database:
             database.execute("BEGIN IMMEDIATE")  # nobody else may write
-            before = on_disk(lab, path)
+            before = on_disk(opened, notebook)
             anna.type()
             await until_true(lambda: boris.text == anna.text, 30, "boris to see it")
-            await until_true(lambda: "is not saved" in site.lab_of("anna").logs().decode(), 30, "a save that fails")
-            assert on_disk(lab, path) == before
+            await until_true(lambda: "is not saved" in editing.lab_of("anna").logs().decode(), 30, "a save that fails")
+            assert on_disk(opened, notebook) == before
             database.execute("ROLLBACK")
-        await until_true(lambda: on_disk(lab, path) == anna.text, 30, "the file to be saved all the same")
+        await until_true(lambda: on_disk(opened, notebook) == anna.text, 30, "the file to be saved all the same")
 
 
-async def test_who_saves_by_hand_stays_while_others_type(site, lab, path):
-    async with editor(site, "anna", lab, path) as anna, editor(site, "boris", lab, path) as boris:
+async def test_who_saves_by_hand_stays_while_others_type(editing, opened, notebook):
+    async with editor(editing, "anna", opened, notebook) as anna, editor(editing, "boris", opened, notebook) as boris:
         for number in range(1, 20):
             await anna._socket.send_bytes(asking_to_save(number))
             for _ in range(10):
@@ -163,14 +131,14 @@ def asking_to_save(number: int) -> bytes:
     return encoder.to_bytes()
 
 
-async def test_a_file_that_somebody_deleted_keeps_no_other_from_being_saved(site, lab, path):
-    gone = f"gone-{path}"
-    write_notebook(lab, gone)
-    async with editor(site, "anna", lab, path) as anna, editor(site, "boris", lab, gone) as boris:
-        assert lab.request("DELETE", f"api/contents/{gone}").ok
+async def test_a_file_that_somebody_deleted_keeps_no_other_from_being_saved(editing, opened, notebook):
+    deleted = f"deleted-{notebook}"
+    write_notebook(opened, deleted)
+    async with editor(editing, "anna", opened, notebook) as anna, editor(editing, "boris", opened, deleted) as boris:
+        assert opened.request("DELETE", f"api/contents/{deleted}").ok
         boris.type()
         text = anna.type()
-        stopping = asyncio.to_thread(site.api.stop, "anna")
+        stopping = asyncio.to_thread(editing.api.stop, "anna")
         await asyncio.gather(stopping, asyncio.sleep(0))
-        assert text in (home(site) / path).read_text()
-        assert not (home(site) / gone).exists()
+        assert text in (home(editing) / notebook).read_text()
+        assert not (home(editing) / deleted).exists()

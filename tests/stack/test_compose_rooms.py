@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 
 import pytest
-from support import secrecy
-from support.places import test_name as new_name
 from support.rooms_page import Member
 from support.stack import Stack
 from support.wait import until
 
-from jupyterhub_mlinfn import collab, passwords
+from jupyterhub_mlinfn import collab
 from jupyterhub_mlinfn.cli import compose
 from jupyterhub_mlinfn.cli.site import Site
 
@@ -20,25 +17,16 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
-def stack(engine, images, mini_image, tmp_path_factory) -> Iterator[Stack]:
-    """The services, with one room."""
-    rooms = [{"name": "cms", "group": "cms", "title": "CMS", "image": mini_image, "memory": "256M"}]
-    stack = Stack(tmp_path_factory.mktemp("stack"), new_name(), engine, groups=["cms"], rooms=rooms)
-    try:
-        stack.prepare()
-        stack.up()
-        yield stack
-    finally:
-        print(stack.logs())  # shown if something failed
-        stack.close()
+def stack_settings(mini_image) -> dict:
+    """One room."""
+    room = {"name": "cms", "group": "cms", "title": "CMS", "image": mini_image, "memory": "256M"}
+    return {"groups": ["cms"], "rooms": [room]}
 
 
 @pytest.fixture(scope="module")
 def anna(stack: Stack) -> Member:
     """A member of cms who has opened the page."""
-    password = secrecy.run.keep(passwords.generated())
-    person = passwords.Person(passwords.hashed(password), False, ("cms",))
-    passwords.change(stack.root / "hub/passwords.json", lambda people: passwords.added(people, "anna", person))
+    password = stack.add_user("anna", groups=("cms",))
     member = Member(stack.port, collab.page_url(Site(stack.config).settings), "anna", password)
     assert member.open().ok
     return member

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ FLAGS = (
 # Playwright's own 5 s are short on two cores that do other things as well.
 expect.set_options(timeout=15_000)
 SHOTS = CACHE / "shots"
+OPEN_SOCKET = """url => new Promise(done => {
+  const socket = new WebSocket(url);
+  socket.onopen = () => done("open");
+  socket.onerror = () => done("refused");
+})"""
+"""What a page says of a websocket that it tries: open, or refused."""
 FOR_DOCS = CHECKOUT / "docs/screenshots"
 
 
@@ -34,6 +41,26 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield browser
         browser.close()
+
+
+@contextmanager
+def chromium_that_finds(host: str, chromium: Browser) -> Iterator[Browser]:
+    """Another Chromium, to which this host and all under it are this machine."""
+    rule = f"--host-resolver-rules=MAP *.{host} 127.0.0.1, MAP {host} 127.0.0.1"
+    own = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, rule])
+    try:
+        yield own
+    finally:
+        own.close()
+
+
+def log_in(page: Page, hub: str, name: str, password: str) -> None:
+    """The page is where the hub at this address sends somebody who logged in with a password."""
+    page.goto(f"{hub}login")
+    page.get_by_label(re.compile("user ?name", re.IGNORECASE)).fill(name)
+    page.get_by_label(re.compile("^password", re.IGNORECASE)).fill(password)
+    page.get_by_role("button", name=re.compile("sign in|log in", re.IGNORECASE)).click()
+    page.wait_for_url(lambda url: "/hub/login" not in url)
 
 
 @pytest.fixture

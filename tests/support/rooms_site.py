@@ -14,7 +14,7 @@ import requests
 from playwright.sync_api import Browser, Page
 
 from jupyterhub_mlinfn.settings import load
-from support.browser import CHROMIUM, FLAGS
+from support.browser import chromium_that_finds, log_in
 from support.hub import show_log
 from support.places import test_name
 from support.rooms_page import RoomsPage
@@ -66,10 +66,8 @@ def running_page(site: Site, request: pytest.FixtureRequest) -> Iterator[SitesPa
 @pytest.fixture(scope="module")
 def browsers(chromium: Browser) -> Iterator[Browser]:
     """A Chromium that finds the instance on this machine."""
-    rule = f"--host-resolver-rules=MAP *.{HOST} 127.0.0.1, MAP {HOST} 127.0.0.1"
-    own = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, rule])
-    yield own
-    own.close()
+    with chromium_that_finds(HOST, chromium) as own:
+        yield own
 
 
 @pytest.fixture
@@ -81,11 +79,7 @@ def visitor(rooms_site: Site, browsers: Browser) -> Iterator[Callable[[str], Pag
         page = browsers.new_context(viewport={"width": 1280, "height": 800}).new_page()
         opened.append(page.context)
         page.set_default_timeout(30_000)
-        page.goto(f"http://{HOST}:{rooms_site.port}/hub/login")
-        page.get_by_label(re.compile("user ?name", re.IGNORECASE)).fill(name)
-        page.get_by_label(re.compile("^password", re.IGNORECASE)).fill(rooms_site.words[name])
-        page.get_by_role("button", name=re.compile("sign in|log in", re.IGNORECASE)).click()
-        page.wait_for_url(lambda url: "/hub/login" not in url)
+        log_in(page, f"http://{HOST}:{rooms_site.port}/hub/", name, rooms_site.words[name])
         return page
 
     yield make

@@ -109,6 +109,13 @@ class Site:
         self.people.add(name)
         return password
 
+    def new_password(self, name: str) -> str:
+        """Another password of somebody who may log in; the rest of them stays."""
+        password = secrecy.run.keep(passwords.generated())
+        new = passwords.hashed(password)
+        passwords.change(self.root / "hub/passwords.json", lambda people: passwords.with_hash(people, name, new))
+        return password
+
     def visitor(self) -> Visitor:
         """Somebody with a browser and no cookies yet."""
         return Visitor(self.port)

@@ -65,12 +65,13 @@ class Stack:
         """Put mlinfn.yaml in place."""
         YAML().dump(self.settings, self.config)
 
-    def add_user(self, name: str) -> None:
-        """A person who may log in, known to the hub."""
+    def add_user(self, name: str, *, groups: tuple[str, ...] = ()) -> str:
+        """The password of a person who may log in, known to the hub."""
         password = secrecy.run.keep(passwords.generated())
-        person = passwords.Person(passwords.hashed(password), False, ())
+        person = passwords.Person(passwords.hashed(password), False, groups)
         passwords.change(self.root / "hub/passwords.json", lambda people: passwords.added(people, name, person))
         self.api.add_user(name)
+        return password
 
     def prepare(self) -> None:
         """What `mlinfn prepare` makes; its line for /etc/fstab goes to a file of the test's."""
