@@ -60,6 +60,7 @@ def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) 
     login.configure(c, settings)
     _culler(c, culler_config, site_file)
     c.JupyterHub.load_roles += [room_accounts.role(room) for room in rooms_of(settings)]
+    c.JupyterHub.extra_user_scopes = set()
     collab.configure(c, settings)
     if settings.backup.targets:
         _backup(c, settings)

@@ -26,6 +26,7 @@ LAYERS = (
      "tokens"},
     {"rooms"},
     {"traits", "network", "culling", "ready", "login", "room_names", "claims"},
+    {"pages"},
     {"form", "container", "local", "demo", "collab", "backup", "metrics"},
     {"discovery"},
     {"iam"},

@@ -22,7 +22,7 @@ GPUS = "gpus"
 """The service that asks NVIDIA's driver, where Docker can give it GPUs."""
 CVMFS, CVMFS_PROBE = cvmfs_service.CLIENT, cvmfs_service.PROBE
 """The services that mount repositories, where the machine has no client of its own, and that ask them."""
-COLLAB = collab.NAME
+COLLAB = collab.PAGE.name
 """The page of rooms, where there are any."""
 BACKUP = backup_service.NAME
 """The service that makes snapshots, where there is a target for them."""

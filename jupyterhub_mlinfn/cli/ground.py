@@ -67,7 +67,7 @@ def readers(settings: Settings) -> Mapping[str, tuple[int, tuple[str, ...]]]:
     """Who reads which secrets with these settings: a service that not everybody has shares one with the hub."""
     uid, names = READERS["hub"]
     more = {"demo": (demo.UID, ("demo_client_secret",))} if settings.login == "demo" else {}
-    more |= {collab.NAME: (collab.UID, (collab.SECRET,))} if rooms_of(settings) else {}
+    more |= {collab.PAGE.name: (collab.PAGE.uid, (collab.PAGE.secret,))} if rooms_of(settings) else {}
     shared = tuple(name for _, theirs in more.values() for name in theirs)
     return {**READERS, "hub": (uid, (*names, *shared)), **more}
 
@@ -158,7 +158,7 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
     """What compose.yaml needs to know of the settings. `gpus_file` gives GPUs to the service `gpus`, if it runs."""
     network, gpus_port = settings.network, settings.port + 5
     backups = bool(settings.backup.targets)
-    profiles = {"demo": settings.login == "demo", "gpus": bool(gpus_file), collab.NAME: bool(rooms_of(settings)),
+    profiles = {"demo": settings.login == "demo", "gpus": bool(gpus_file), collab.PAGE.name: bool(rooms_of(settings)),
                 backup_service.NAME: backups}  # fmt: skip
     backup_file = str(settings.root / backup_service.COMPOSE_FILE) if backups else ""
     return {
@@ -178,10 +178,10 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
         "MLINFN_CVMFS_FOLDER": str(settings.cvmfs.folder),
         "MLINFN_CVMFS_REPOSITORIES": ",".join(settings.cvmfs.repositories),
         "MLINFN_CVMFS_LIMITS": f"{settings.cvmfs.proxy},{settings.cvmfs.cache}",
-        "MLINFN_COLLAB_PORT": str(collab.port(settings)),
-        "MLINFN_COLLAB_PAGE": collab.page_url(settings),
-        "MLINFN_COLLAB_HUB": login.public_url(settings),
+        "MLINFN_COLLAB_PORT": str(collab.PAGE.port(settings)),
+        "MLINFN_COLLAB_PAGE": collab.PAGE.url(settings),
         "MLINFN_COLLAB_ROOMS": collab.written(settings),
+        "MLINFN_HUB_URL": login.public_url(settings),
         "MLINFN_CONTACT": settings.contact,
         "MLINFN_LABS_BRIDGE": labs_network.bridge(settings),
         "MLINFN_LABS_SUBNET": str(network.labs_subnet),

@@ -11,7 +11,7 @@ from ..settings import Settings
 from .finding import Finding
 from .output import counted
 
-PAGE = collab.NAME
+PAGE = collab.PAGE.name
 """The service that shows them."""
 
 
@@ -28,4 +28,4 @@ def images(settings: Settings, there: Collection[str]) -> Finding | None:
     if missing:
         return Finding("amber", "Rooms", f"Not on this machine yet: {', '.join(missing)}. Whoever starts such a room "
                        "first waits for it.", f"docker pull {missing[0]}")
-    return Finding("green", "Rooms", f"{counted(len(named), 'is', 'are')} listed at {collab.page_url(settings)}.")
+    return Finding("green", "Rooms", f"{counted(len(named), 'is', 'are')} listed at {collab.PAGE.url(settings)}.")

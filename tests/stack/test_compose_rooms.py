@@ -27,7 +27,7 @@ def stack_settings(mini_image) -> dict:
 def anna(stack: Stack) -> Member:
     """A member of cms who has opened the page."""
     password = stack.add_user("anna", groups=("cms",))
-    member = Member(stack.port, collab.page_url(Site(stack.config).settings), "anna", password)
+    member = Member(stack.port, collab.PAGE.url(Site(stack.config).settings), "anna", password)
     assert member.open().ok
     return member
 
@@ -50,7 +50,7 @@ def test_renewed_services_log_nobody_out_and_end_no_room(stack, anna):
 
 def test_service_has_its_secret_and_nothing_else(stack, anna):
     secrets = stack.root / "secrets"
-    for path, uid in ((secrets / "collab/collab_token", collab.UID), (secrets / "hub/collab_token", 0)):
+    for path, uid in ((secrets / "collab/collab_token", collab.PAGE.uid), (secrets / "hub/collab_token", 0)):
         assert (stat.S_IMODE(path.stat().st_mode), path.stat().st_uid) == (0o600, uid)
     mounts = {mount["Destination"] for mount in stack.service("collab").attrs["Mounts"]}
     assert mounts == {"/run/secrets"}

@@ -97,11 +97,11 @@ def configure(c, folder, rooms, subdomains):
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0.1}
     c.JupyterHub.template_paths = [str(form.TEMPLATES)]
     c.JupyterHub.template_vars = {"contact": "help@example.org"}
-    c.JupyterHub.services, c.JupyterHub.load_roles = [], [room_accounts.role(room) for room in rooms_of(settings)]
+    c.JupyterHub.services, c.JupyterHub.extra_user_scopes = [], set()
+    c.JupyterHub.load_roles = [room_accounts.role(room) for room in rooms_of(settings)]
     [(path, _, what)] = room_api.handlers(settings)
     c.JupyterHub.extra_handlers = [(path, RoomsHandler, what)]
     collab.configure(c, settings)
-    c.JupyterHub.services[0]["timeout"] = 0  # in tests the page comes after the hub
     app = JupyterHub.instance()
     keeping = room_accounts.keep(app, rooms_of(settings), lambda: getattr(app, "http_server", None) is not None)
     app.keeping = asyncio.get_running_loop().create_task(keeping)

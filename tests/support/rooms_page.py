@@ -6,22 +6,17 @@ anna and boris are in cms, carla is in atlas, dora in no group. Everybody's pass
 from __future__ import annotations
 
 import json
-import secrets
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
-from bs4 import BeautifulSoup
 
 from jupyterhub_mlinfn import collab
 from jupyterhub_mlinfn.settings import Settings
-from support import secrecy
-from support.client import Visitor
 from support.hub import Hub, running_stock_hub
-from support.process import Program
+from support.service_page import PageMember, PageService, make_secret
 from support.wait import until
 
 ROOMS = [
@@ -43,35 +38,12 @@ rooms_hub.configure(c, Path({folder!r}), {rooms!r}, {subdomains!r})
 """
 
 
-class RoomsPage(Program):
-    """The service beside a hub. The hub runs when this is made; the service does not yet."""
+class RoomsPage(PageService):
+    """The service beside a hub with rooms."""
 
-    def __init__(self, folder: Path, hub: Hub, settings: Settings):
-        self.folder, self.hub, self.settings, self.url = folder, hub, settings, collab.page_url(settings)
-        variables = {
-            "MLINFN_COLLAB_PORT": str(collab.port(settings)), "MLINFN_COLLAB_API": f"{self._hub_itself}/hub/api",
-            "MLINFN_COLLAB_HUB": f"http://localhost:{hub.port}", "MLINFN_COLLAB_PAGE": self.url,
-            "MLINFN_COLLAB_ROOMS": collab.written(settings), "MLINFN_CONTACT": "help@example.org",
-        }  # fmt: skip
-        secret = folder / "secrets/hub" / collab.SECRET
-        argv = [sys.executable, "-m", "jupyterhub_mlinfn.collab", str(secret)]
-        super().__init__(argv, folder / "page.log", variables, folder)
-
-    @property
-    def _hub_itself(self) -> str:
-        return f"http://127.0.0.1:{self.hub.port + 2}"
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        super().start()
-        until(self.answers, 30, "the page of rooms")
-
-    def answers(self) -> bool:
-        """Whether the service itself answers."""
-        try:
-            return requests.get(f"http://127.0.0.1:{collab.port(self.settings)}{collab.PREFIX}health", timeout=5).ok
-        except requests.ConnectionError:
-            return False
+    def __init__(self, hub: Hub, settings: Settings):
+        super().__init__(collab.PAGE, "jupyterhub_mlinfn.collab", hub, settings,
+                         MLINFN_COLLAB_ROOMS=collab.written(settings))  # fmt: skip
 
     def let_go(self) -> None:
         """Starts that wait for it go on."""
@@ -84,26 +56,12 @@ class RoomsPage(Program):
         return member
 
 
-class Member:
+class Member(PageMember):
     """A person with a browser and what the page's script would do."""
 
-    def __init__(self, port: int, url: str, name: str, password: str = ""):
-        self.url, self.xsrf = url, ""
-        self.browser = Visitor(port)
-        self.browser.log_in(name, password or name)
-
-    def open(self) -> requests.Response:
-        """The page, after all redirects."""
-        self.answer = self.browser.session.get(self.url, timeout=30)
-        found = BeautifulSoup(self.answer.text, "html.parser").select_one("meta[name=xsrf]")
-        self.xsrf = found["content"] if found else ""
-        return self.answer
-
     def ask(self, path: str = "", method: str = "GET", **options) -> requests.Response:
-        """The answer to a question of the page's script."""
-        headers = {"X-XSRFToken": self.xsrf, "Sec-Fetch-Mode": "cors", **options.pop("headers", {})}
-        return self.browser.session.request(method, f"{self.url}api/rooms{path}", headers=headers,
-                                            timeout=60, **options)  # fmt: skip
+        """The answer to a question about rooms."""
+        return super().ask(f"rooms{path}", method, **options)
 
     def start(self, room: str, gpus: str = "0") -> None:
         """The hub has taken the start."""
@@ -135,13 +93,11 @@ class Member:
 def running_rooms(folder: Path, proxy_command: list[str], rooms: Sequence[dict] = ROOMS, *,
                   subdomains: bool = True, extra: str = "") -> Iterator[RoomsPage]:  # fmt: skip
     """A hub with these rooms, the page beside it, and more lines of the hub's configuration."""
-    secret = folder / "secrets/hub" / collab.SECRET
-    secret.parent.mkdir(parents=True)
-    secret.write_text(secrecy.run.keep(secrets.token_hex(32)) + "\n")
+    make_secret(folder, collab.PAGE)
     config = CONFIG.format(here=str(Path(__file__).parent), folder=str(folder), rooms=list(rooms),
                            subdomains=subdomains, extra=extra)  # fmt: skip
     with running_stock_hub(folder, proxy_command, config) as hub:
-        page = RoomsPage(folder, hub, settings_of(folder, hub.port, rooms, subdomains))
+        page = RoomsPage(hub, settings_of(folder, hub.port, rooms, subdomains))
         try:
             page.start()
             yield page

@@ -1,21 +1,11 @@
 // Keeps the list of rooms fresh while somebody looks at it, starts and stops them, and goes in when one is ready.
 (() => {
-  const EVERY_MS = 5000, ANSWER_MS = 30000, STREAMS = 3, FACES = 6, QUIET_MS = 30000, RELOAD_MS = 30000;
-  const AWAY = "The hub does not answer at the moment. This page goes on by itself when it is back.";
-  const LOGGED_OUT = "You are logged out. Load this page again.";
-  const byId = (id) => document.getElementById(id);
-  const xsrf = document.querySelector("meta[name=xsrf]").content;
+  const EVERY_MS = 5000, STREAMS = 3, FACES = 6, QUIET_MS = 30000;
+  const { byId, write, show, set, say, counted, size } = service;
+  const ask = (path, options) => service.ask(`rooms${path}`, options);
   const cards = new Map(), streams = new Map(), failures = new Map(), entering = new Set(), asked = new Set();
   let timer = null, turn = 0, rooms = [], stopping = "", leaving = false;
 
-  // nothing is written that is there already: so nothing flickers, and what is selected or focused stays so
-  function write(place, text) { if (place.textContent !== text) place.textContent = text; }
-  function show(place, is) { if (place.hidden === is) place.hidden = !is; }
-  function set(place, name, value) { if (place.getAttribute(name) !== value) place.setAttribute(name, value); }
-  function say(text) { write(byId("said"), text); }
-
-  const size = (bytes) => (bytes >= 2 ** 30 ? `${+(bytes / 2 ** 30).toFixed(1)} GB` : `${Math.round(bytes / 2 ** 20)} MB`);
-  const counted = (count, one) => `${count} ${count === 1 ? one : one + "s"}`;
   function gpus(told) {  // "2", "t4:1"
     const [number, kind] = String(told).split(":").reverse();
     return Number(number) ? counted(Number(number), "GPU") + (kind ? ` (${kind})` : "") : "no GPU";
@@ -35,29 +25,6 @@
   function states(room) {
     const since = room.since && room.state === "running" ? ` since ${clock(room.since)}` : "";
     return { stopped: "Not running", starting: "Starting", running: `Running${since}`, stopping: "Stopping" }[room.state] || room.state;
-  }
-
-  async function ask(path, options = {}) {
-    let answer;
-    try {
-      answer = await fetch(`api/rooms${path}`, {
-        cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS), ...options, headers: { "X-XSRFToken": xsrf },
-      });
-    } catch (error) {
-      throw new Error(AWAY);
-    }
-    if (answer.ok) return answer;
-    if (answer.status === 401) reload();
-    const told = await answer.json().catch(() => ({}));
-    throw new Error(answer.status === 401 ? LOGGED_OUT : told.message || AWAY);
-  }
-
-  // a new page brings a new login; not again and again where that is no help
-  function reload() {
-    const last = Number(sessionStorage.getItem("rooms-reload"));
-    if (Date.now() - last < RELOAD_MS) return;
-    sessionStorage.setItem("rooms-reload", Date.now());
-    window.location.reload();
   }
 
   // ---- one card
