@@ -61,7 +61,7 @@ class Place:
         if (self.secrets / RCLONE).is_file():
             environment["RCLONE_CONFIG"] = str(self.secrets / RCLONE)
         options = (f"-osftp.args={self._ssh_words()}",) if url.startswith("sftp:") else ()
-        return Restic(url, key, self.state / "cache", environment, options, inherited)
+        return Restic(url, key, self.state / "cache", environment, options, inherited=inherited)
 
     def with_secrets(self, secrets: Path) -> Place:
         """The same with another folder of secrets."""

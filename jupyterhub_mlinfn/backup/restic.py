@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +17,7 @@ from .trouble import Trouble, understood
 
 ANSWER_S = 60
 """Longest that a target may take to say who it is; restic itself would try for a quarter of an hour."""
+ENDS_S = 5
 SOME_UNREAD = 3
 """Its exit code for a snapshot that lacks files which could not be read."""
 GONE = ("no such file or directory", "file does not exist")
@@ -32,6 +34,8 @@ class Restic:
     environment: Mapping[str, str]
     """Credentials of the target."""
     options: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    """A program that starts it, with its words."""
     inherited: tuple[int, ...] = ()
     """Open files that its process holds too: a lock that is held as long as one of ours runs."""
 
@@ -52,41 +56,52 @@ class Restic:
 
     def stream(self, *words: str, limit_s: float | None = None) -> Iterator[Message]:
         """What it answers, line by line, with a message "error" for each file that it could not read. May raise."""
+        errors: list[Message] = []
+        with self.output(*words, limit_s=limit_s, errors=errors) as process:
+            yield from messages_in(process.stdout)
+        yield from errors
+
+    @contextmanager
+    def output(self, *words: str, limit_s: float | None = None, errors: list[Message] | None = None,
+               ) -> Iterator[subprocess.Popen]:  # fmt: skip
+        """The process, for who reads what it prints; it ends with the block. Raises Trouble where all was read."""
         with tempfile.TemporaryFile("w+") as said, self._started(words, subprocess.PIPE, said) as process:
             timer = threading.Timer(limit_s or 0, process.kill)
             if limit_s:
                 timer.start()
             try:
-                yield from _messages(process.stdout)
+                yield process
                 code = process.wait()
             finally:
                 timer.cancel()
-                process.kill()
+                _end(process)
             if limit_s and code < 0:
                 raise Trouble(self.url, "away")
-            yield from self._judged(words, code, said)
+            found = self._judged(words, code, said)
+            if errors is not None:
+                errors += found
 
     def write(self, *words: str, to: IO[bytes]) -> None:
         """What it prints goes into a file. Raises Trouble."""
         with tempfile.TemporaryFile("w+") as said, self._started(words, to, said) as process:
-            for _ in self._judged(words, process.wait(), said):
-                pass
+            self._judged(words, process.wait(), said)
 
     def _started(self, words: Sequence[str], out: Any, said: IO[str]) -> subprocess.Popen:
         always = ("--json", f"--password-file={self.key}", f"--cache-dir={self.cache}", *self.options)
         # The repository is in the environment, because an address may say more than a list of processes should.
         environment = {"PATH": os.environ["PATH"], "HOME": "/tmp", **self.environment, "RESTIC_REPOSITORY": self.url}
-        return subprocess.Popen(["restic", *always, *words], stdin=subprocess.DEVNULL, stdout=out, stderr=said,
-                                env=environment, pass_fds=self.inherited)  # fmt: skip
+        return subprocess.Popen([*self.before, "restic", *always, *words], stdin=subprocess.DEVNULL, stdout=out,
+                                stderr=said, env=environment, pass_fds=self.inherited)  # fmt: skip
 
-    def _judged(self, words: Sequence[str], code: int, said: IO[str]) -> Iterator[Message]:
+    def _judged(self, words: Sequence[str], code: int, said: IO[str]) -> list[Message]:
         said.seek(0)
         lines = said.read().splitlines()
         messages = [_parsed(line) for line in lines]
         if code in (0, SOME_UNREAD) and words[0] == "backup":
-            yield from (each for each in messages if each.get("message_type") == "error")
-        elif code:
+            return [each for each in messages if each.get("message_type") == "error"]
+        if code:
             raise understood(self.url, code, _last_words(messages, lines))
+        return []
 
     def identity(self) -> str:
         """The repository's id. Raises Trouble, "missing" where there is none."""
@@ -99,13 +114,26 @@ class Restic:
             return bool(os.fstat(listed.fileno()).st_size)
 
 
+def _end(process: subprocess.Popen) -> None:
+    """It has ended. It is told to, and what it still says is read, so that it can take away its lock before."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    timer = threading.Timer(ENDS_S, process.kill)
+    timer.start()
+    while process.stdout.read(2**16):
+        pass
+    process.wait()
+    timer.cancel()
+
+
 def unread(messages: Sequence[Message]) -> list[str]:
     """Errors about files that are there; one that has gone since it was listed is as if it had gone before."""
     errors = (each.get("error") or {} for each in messages if each.get("message_type") == "error")
     return [said for each in errors if not (said := str(each.get("message", ""))).endswith(GONE)]
 
 
-def _messages(lines: IO[bytes]) -> Iterator[Message]:
+def messages_in(lines: IO[bytes]) -> Iterator[Message]:
     """JSON, one a line, or (cat config) one over several."""
     pending = ""
     for raw in lines:

@@ -24,6 +24,8 @@ from .trouble import Trouble, short
 
 log = logging.getLogger("mlinfn.backup")
 UNLOCKS = 3
+PATIENCE = "--retry-lock=15m"
+"""What needs a target alone waits for members who get files back."""
 LEFT_FREE = 0.05
 """So much of a disk is left to the people whose files are on it as well."""
 TOLD = 5
@@ -121,7 +123,7 @@ class Run:
         """Nothing if the repository is sound. Raises Trouble."""
         self._step("check")
         try:
-            self.restic.ask("check", "--with-cache", *more)
+            self.restic.ask("check", "--with-cache", PATIENCE, *more)
         except Trouble as trouble:
             if trouble.reason == "other":
                 raise Trouble(self.url, "damaged", str(trouble).partition("(")[2].rstrip(".)")) from None
@@ -132,8 +134,8 @@ class Run:
             return state
         self._step("tidy")
         for words in planning.forget_words(self.place.settings.backup, self.place.settings.instance):
-            self.restic.ask(*words)
-        self.restic.ask("prune")
+            self.restic.ask(*words, PATIENCE)
+        self.restic.ask("prune", PATIENCE)
         return replace(state, tidied=_now())
 
     def _verified(self, state: State) -> State:

@@ -55,6 +55,6 @@ def _by_words(words: str) -> Reason:
 
 
 def short(words: str) -> str:
-    """The last thing said, on one line and not long."""
+    """The last thing said, on one line and not long: what stands at its end says most."""
     line = " ".join(words.removeprefix("Fatal: ").split())
-    return line if len(line) <= 300 else f"{line[:297]}..."
+    return line if len(line) <= 300 else f"{line[:100]}...{line[-197:]}"

@@ -110,6 +110,11 @@ def test_what_restic_says_becomes_one_sentence(code, words, reason):
     assert str(trouble).endswith(".")
 
 
+def test_long_words_keep_their_end():
+    said = str(understood("/b", 1, f"path {'a/' * 2000}b: not found"))
+    assert (len(said) < 350, said.endswith("b: not found).")) == (True, True)
+
+
 def test_who_holds_a_lock_is_said():
     assert "(PID 1986 on vm, since 2026-11-25 19:29:38)" in str(understood("b", 11, LOCKED))
     assert len(str(Trouble("b", "busy"))) < 100
