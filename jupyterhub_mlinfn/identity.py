@@ -7,9 +7,10 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from .errors import OperatorError, UserError
 
@@ -86,6 +87,21 @@ class Identities:
             uid = _number(book, "users", name, self.uids)
             known = tuple(Group(each, escape(each), _number(book, "groups", each, self.gids)) for each in groups)
         return Person(name, escape(name), uid, known)
+
+
+def known(path: Path, name: str, groups: Iterable[str] = ()) -> Person:
+    """The member as the book has them, for who may only read it: without a uid, or a group, that it does not know.
+
+    Raises OperatorError if it cannot be read.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)) as book:
+            uids, gids = (dict(book.execute(f"SELECT name, {number} FROM {table}"))
+                          for table, number in (("users", "uid"), ("groups", "gid")))  # fmt: skip
+    except sqlite3.Error as error:
+        raise OperatorError(f"The book of names and uids, {path}, cannot be read: {error}.") from error
+    found = tuple(Group(each, escape(each), gids[each]) for each in groups if each in gids)
+    return Person(name, escape(name), uids.get(name), found)
 
 
 def _number(book: sqlite3.Connection, table: str, name: str, numbers: range) -> int:

@@ -9,14 +9,17 @@ Answer = Callable[[str], "tuple[int, str]"]
 """Path -> status and text."""
 
 
-def server(answer: Answer, port: int, plain: str = "charset=utf-8") -> ThreadingHTTPServer:
-    """The server, not yet running. Text that looks like JSON goes out as such, other text as text/plain, `plain`."""
+def handler(answer: Answer, plain: str = "charset=utf-8") -> type[BaseHTTPRequestHandler]:
+    """What answers a GET. Text that looks like JSON goes out as such, other text as text/plain, `plain`."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
 
         def do_GET(self) -> None:
-            status, text = answer(self.path)
+            self.say(*answer(self.path))
+
+        def say(self, status: int, text: str) -> None:
+            """Send an answer."""
             body = text.encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json" if text[:1] in ("{", "[") else f"text/plain; {plain}")
@@ -27,4 +30,9 @@ def server(answer: Answer, port: int, plain: str = "charset=utf-8") -> Threading
         def log_message(self, *args: object) -> None:
             """Nothing is logged of requests: they come every few seconds."""
 
-    return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    return Handler
+
+
+def server(answer: Answer, port: int, plain: str = "charset=utf-8") -> ThreadingHTTPServer:
+    """The server, not yet running."""
+    return ThreadingHTTPServer(("127.0.0.1", port), handler(answer, plain))

@@ -38,4 +38,5 @@ pytest_plugins = [
     "support.editing",
     "support.backups",
     "support.backup_site",
+    "support.members_site",
 ]

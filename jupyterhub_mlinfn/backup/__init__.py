@@ -8,6 +8,7 @@
     target     one run on one target
     sample     a random part of a snapshot, restored and compared
     restoring  one kind of data, or all, written beside
+    members    how members get their own files back
     report     what the service tells over HTTP
     __main__   the service, and what `mlinfn backup` runs in its container
 """

@@ -12,10 +12,13 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ..errors import OperatorError, UserError
 from . import report, verbs
+from .members import door
+from .members.answers import Answers
 from .place import Place
 from .service import Service
 
@@ -48,7 +51,8 @@ def serve(place: Place, environ: Mapping[str, str] = os.environ) -> int:
     service = Service(place)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=service.go_on, daemon=True).start()
-    report.server(service, int(environ["MLINFN_BACKUP_PORT"])).serve_forever()
+    port = int(environ["MLINFN_BACKUP_PORT"])
+    door.server(Answers(place).answer, partial(report.answer, service), port, report.PLAIN).serve_forever()
     return 0
 
 

@@ -7,16 +7,16 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
-from functools import partial
-from http.server import ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from .. import loopback, metrics
+from .. import metrics
 from .service import Service
 from .state import State, time_of
 
+PLAIN = "version=0.0.4"
+"""The version of Prometheus' format, of which it wants to be told."""
 QUIET_S = 60
 """A service that has not looked for so long hangs."""
 
@@ -72,8 +72,3 @@ def answer(service: Service, path: str) -> tuple[int, str]:
     if path == "/":
         return 200, json.dumps([asdict(each) for each in service.states()], indent=1) + "\n"
     return 404, "There is /, /health and /metrics.\n"
-
-
-def server(service: Service, port: int) -> ThreadingHTTPServer:
-    """An HTTP server on loopback, not yet running. Prometheus wants to be told the version of its format."""
-    return loopback.server(partial(answer, service), port, plain="version=0.0.4")
