@@ -31,6 +31,8 @@ from . import (
     network,
     options,
     reconcile,
+    restored,
+    restored_api,
     room_accounts,
     room_api,
     room_names,
@@ -127,11 +129,16 @@ def _culler(c: Any, config: Path, site_file: Path) -> None:
 
 
 def _backup(c: Any, settings: Settings) -> None:
-    """The service that makes backups may ask for copies of the databases, and for nothing else."""
-    c.JupyterHub.custom_scopes = {export.SCOPE: {"description": "Copy the hub's databases for a backup."}}
+    """The service that makes backups may ask for copies of the databases, and for nothing else; people may have their
+    files put back."""
+    c.JupyterHub.custom_scopes = {
+        export.SCOPE: {"description": "Copy the hub's databases for a backup."},
+        restored.SCOPE: {"description": "Put files of a backup into your own home, beside what is there."},
+    }
+    c.JupyterHub.extra_user_scopes |= {restored.SCOPE}
     c.JupyterHub.services.append({"name": "backup", "api_token": login.secret(settings, "backup_token")})
     c.JupyterHub.load_roles.append({"name": "backup", "scopes": [export.SCOPE], "services": ["backup"]})
-    c.JupyterHub.extra_handlers.extend(export.handlers(settings.root / "hub"))
+    c.JupyterHub.extra_handlers.extend([*export.handlers(settings.root / "hub"), *restored_api.handlers(settings)])
 
 
 def prepare(settings: Settings, site_file: Path) -> None:
@@ -212,8 +219,9 @@ def _rules(settings: Settings) -> sessions.Rules:
 
 
 def _claimed(app: JupyterHub) -> frozenset[str]:
-    """Names of the containers that the database or a spawner in memory holds: running, starting or stopping."""
+    """Names of the containers that the database, a spawner or a restore holds: running, starting or stopping."""
     kept = (row.state or {} for row in app.db.query(orm.Spawner).filter(orm.Spawner.server != None))  # noqa: E711
     names = {state.get("object_name", "") for state in kept}
     live = (spawner for user in app.users.values() for spawner in user.spawners.values())
-    return frozenset(names | {spawner.object_name for spawner in live if spawner.active or spawner.pending})
+    names |= {spawner.object_name for spawner in live if spawner.active or spawner.pending}
+    return frozenset(names | restored_api.UNDER_WAY)

@@ -1,4 +1,4 @@
-"""Labels, spawners and database agree again: labs that nobody claims are stopped, at start and every minute."""
+"""Labels, spawners and database agree again: what nobody claims is stopped, at start and every minute."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import requests
 from docker import APIClient
 from docker.errors import APIError
 
+from . import restored
 from .container import LABELS
 from .gpus import is_lab
 
@@ -20,7 +21,7 @@ log = logging.getLogger("jupyterhub.mlinfn.reconcile")
 
 
 def unclaimed(containers: Iterable[Mapping[str, Any]], claimed: frozenset[str]) -> tuple[str, ...]:
-    """Ids of the containers whose name no spawner claims. `containers` is the Engine's list of this instance's labs."""
+    """Ids of the containers whose name nobody claims. `containers` is the Engine's list of this instance's."""
     # An Engine that is just removing a container lists it without names.
     names = {found["Id"]: {name.lstrip("/") for name in found.get("Names") or ()} for found in containers}
     return tuple(container_id for container_id, known in names.items() if known and not claimed & known)
@@ -34,9 +35,10 @@ async def reconcile(client: APIClient, instance: str, claims: Claims) -> tuple[s
     label = f"{LABELS}instance={instance}"
     containers = await asyncio.to_thread(client.containers, all=True, filters={"label": label})
     # An image made of a lab has its labels; what somebody runs from it is theirs.
-    lost = unclaimed([each for each in containers if is_lab(each)], claims())
+    ours = [each for each in containers if is_lab(each) or restored.is_one(each)]
+    lost = unclaimed(ours, claims())
     for container_id in lost:
-        log.warning("Removing a lab that nobody claims: %s", container_id[:12])
+        log.warning("Removing a container that nobody claims: %s", container_id[:12])
         await asyncio.to_thread(_remove, client, container_id)
     return lost
 

@@ -39,4 +39,5 @@ pytest_plugins = [
     "support.backups",
     "support.backup_site",
     "support.members_site",
+    "support.restoring",
 ]

@@ -20,7 +20,7 @@ PACKAGE = CHECKOUT / "jupyterhub_mlinfn"
 # Each layer may import those before it; modules of one layer do not import each other. Missing ones come later.
 LAYERS = (
     {"errors"},
-    {"files", "loopback"},
+    {"files", "loopback", "unpacking"},
     {"settings"},
     {"identity", "options", "gpus", "cvmfs", "capacity", "images", "volumes", "folders", "reclaim", "passwords",
      "tokens"},
@@ -30,13 +30,13 @@ LAYERS = (
     {"form", "container", "local", "demo", "collab", "backup", "metrics"},
     {"discovery"},
     {"iam"},
-    {"passwd", "engine"},
-    {"member"},
+    {"passwd", "engine", "restored"},
+    {"member", "delivery"},
     {"room"},
     {"software"},
     {"spawner"},
     {"reconcile", "sessions"},
-    {"gpu_api", "gpu_accounts", "activity", "room_accounts", "export"},
+    {"gpu_api", "gpu_accounts", "activity", "room_accounts", "export", "restored_api"},
     {"room_api"},
     {"hub"},
 )

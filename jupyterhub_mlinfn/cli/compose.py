@@ -29,6 +29,7 @@ BACKUP = backup_service.NAME
 PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, COLLAB: COLLAB, BACKUP: BACKUP}
 OPTIONAL = (GPUS, CVMFS, CVMFS_PROBE, COLLAB, BACKUP)
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
+SERVICE_LABEL = "it.infn.mlinfn.service"
 LOOK_EVERY_S = 0.5
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Compose clears lines even where it was told to use no colour
 
@@ -184,7 +185,7 @@ def _indented(text: str) -> str:
 def labs(site: Site) -> list[Container]:
     """The running labs of this instance."""
     found = engine.containers(f"{INSTANCE_LABEL}={site.settings.instance}")
-    return [each for each in found if each["State"]["Running"]]
+    return [each for each in found if each["State"]["Running"] and not each["Config"]["Labels"].get(SERVICE_LABEL)]
 
 
 def stop_labs(running: Sequence[Container], *, say: Callable[[str], None]) -> None:
