@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,8 +20,11 @@ KINDS: tuple[Kind, ...] = ("homes", "groups", "shared", "rooms", "service")
 ITS_OWN = tuple(map(Path, (*(f"/data/{kind}" for kind in KINDS), "/var/lib/backup", "/run/secrets", "/restored", "/etc",
                            "/usr", "/proc", "/sys", "/dev")))  # fmt: skip
 """Where the service's container has its sources, its state and its programs: a target there would hide them from it."""
-LOOKED_AT = 60
-"""So many runs of a schedule say how far apart they are at most."""
+NEW_YEAR, LAST_YEAR = datetime(2025, 12, 31, 23, 59, tzinfo=timezone.utc), 2082
+"""Days of the week and of the month come together in the same way again after 28 years: twice that has every gap."""
+LOOKED_AT = 1500
+"""So many days with a run say how far apart they are at most: four years of every day, or 28 of every Friday."""
+EVERY_DAY = ["*", "*", "*"]
 
 
 def _schedule(text: str) -> str:
@@ -106,8 +109,24 @@ def is_folder(target: str) -> bool:
 
 
 def widest(schedule: str) -> timedelta:
-    """The longest time between two runs of a schedule."""
-    runs = list(islice(CronSim(schedule, datetime(2026, 1, 1, tzinfo=timezone.utc)), LOOKED_AT))
+    """The longest time between two runs of a schedule: on one day, or from the last of a day to the first of the next.
+
+    The times of a day are the same on all days that have any, so neither has to be looked at for each of the other.
+    """
+    minute, hour, *days = schedule.split()
+    all_times = CronSim(f"{minute} {hour} * * *", NEW_YEAR)
+    times = list(takewhile(lambda each: each - NEW_YEAR <= timedelta(days=1), all_times))
+    return max(_longest(times), _longest(_days(days)) - (times[-1] - times[0]))
+
+
+def _days(fields: list[str]) -> list[datetime]:
+    """Days with a run, from three fields of cron."""
+    count = 2 if fields == EVERY_DAY else LOOKED_AT
+    runs = takewhile(lambda each: each.year < LAST_YEAR, CronSim(f"0 0 {' '.join(fields)}", NEW_YEAR))
+    return list(islice(runs, count))
+
+
+def _longest(runs: list[datetime]) -> timedelta:
     return max((after - before for before, after in pairwise(runs)), default=timedelta())
 
 

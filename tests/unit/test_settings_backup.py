@@ -74,6 +74,10 @@ def test_labs_never_see_a_target():
 
 @pytest.mark.parametrize(("schedule", "gap"), [
     ("0 3 * * *", timedelta(days=1)), ("*/10 * * * *", timedelta(minutes=10)), ("0 8,12 * * *", timedelta(hours=20)),
+    ("0 3 * * 1-5", timedelta(days=3)), ("0 3 1 * *", timedelta(days=31)), ("0 3 29 2 *", timedelta(days=1461)),
+    ("0 8,12 * * 1-5", timedelta(days=2, hours=20)), ("*/10 8-17 * * *", timedelta(hours=14, minutes=10)),
+    ("*/10 * * * 1-5", timedelta(days=2, minutes=10)), ("0 3 * 1-6 *", timedelta(days=185)),
+    ("0 3 29 2 */7", timedelta(days=10227)),
 ])  # fmt: skip
 def test_the_longest_gap_of_a_schedule_is_known(schedule, gap):
     assert widest(schedule) == gap
