@@ -44,7 +44,7 @@ BACKUP_ADDED = "mlinfn_backup_added_bytes", "What the newest snapshots added to 
 BACKUP_UNREAD = "mlinfn_backup_unread_files", "Files that the newest snapshots lack because they could not be read"
 BACKUP_DURATION = "mlinfn_backup_duration_seconds", "How long the last good run took"
 BACKUP_UP = "mlinfn_backup_up", "1 if the last run on a target ended well, 0 if not"
-BACKUP_FAILURES = "mlinfn_backup_failures", "Runs on a target that ended in trouble"
+BACKUP_FAILURES = "mlinfn_backup_failures", "Runs on a target that did not end well"
 
 
 def gpu_given(slug: str, waited_s: float) -> None:

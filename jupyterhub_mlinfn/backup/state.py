@@ -31,13 +31,13 @@ class State:
     """When the last run began that ended well, its check included."""
     duration_s: float = 0
     failures: int = 0
-    """Runs that ended in trouble, ever."""
+    """Runs that did not end well, ever."""
     reason: str = ""
     """Why the last run did not end well; empty if it did."""
     trouble: str = ""
     """The same in a sentence."""
     since: str = ""
-    """When that trouble was first met."""
+    """Since when no run ended well, whatever came between; empty if the last one did."""
     size: int = 0
     """Bytes that the repository takes."""
     kinds: Mapping[str, Taken] = field(default_factory=dict)
@@ -54,11 +54,16 @@ class State:
         """The time of the newest snapshot that is known to be good."""
         return time_of(self.good)
 
+    def begins(self, now: str) -> State:
+        """The state when a run begins. One before that did not end was cut off, and did not end well either."""
+        is_cut = bool(self.begun and not self.ended)
+        since = self.since or (self.begun if is_cut else "")
+        return replace(self, begun=now, ended="", failures=self.failures + is_cut, since=since)
+
     def failed(self, trouble: Trouble, now: str) -> State:
         """The state after a run that ended in trouble."""
-        since = self.since if self.reason == trouble.reason else now
         return replace(self, ended=now, failures=self.failures + 1, reason=trouble.reason,
-                       trouble=str(trouble), since=since)  # fmt: skip
+                       trouble=str(trouble), since=self.since or now)  # fmt: skip
 
 
 def time_of(text: str) -> datetime | None:

@@ -157,7 +157,7 @@ class Run:
 def back_up(place: Place, url: str, say: Say, databases: Databases = lambda: "") -> State:
     """The target's state after a run, good or not. Raises Trouble, "busy", if one goes on already."""
     with states.alone(place.state, url) as held:
-        state = states.save(place.state, replace(states.load(place.state, url), begun=_now(), ended=""))
+        state = states.save(place.state, states.load(place.state, url).begins(_now()))
         try:
             for reached in Run(place, place.restic(url, (held,)), say, databases).steps(state):
                 state = states.save(place.state, reached)

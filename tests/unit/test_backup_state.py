@@ -54,10 +54,18 @@ def test_only_one_of_ours_works_on_a_target(tmp_path):
         pass
 
 
-def test_trouble_is_remembered_from_its_beginning():
+def test_trouble_is_remembered_from_its_beginning_whatever_it_changes_to():
     again = AWAY.failed(Trouble(URL, "away"), LATER.isoformat())
     assert (again.failures, again.since, again.good) == (2, NOW.isoformat(), GOOD.good)
-    assert again.failed(Trouble(URL, "full"), LATER.isoformat()).since == LATER.isoformat()
+    assert again.failed(Trouble(URL, "full"), LATER.isoformat()).since == NOW.isoformat()
+
+
+def test_a_run_that_was_cut_off_did_not_end_well():
+    first = State(URL).begins(THEN.isoformat())
+    assert (first.since, first.failures) == ("", 0)
+    third = first.begins(NOW.isoformat()).begins(LATER.isoformat())
+    assert (third.since, third.failures, third.begun) == (THEN.isoformat(), 2, LATER.isoformat())
+    assert GOOD.begins(NOW.isoformat()).since == ""
 
 
 @pytest.mark.parametrize(("seen", "level", "said"), [
@@ -67,6 +75,9 @@ def test_trouble_is_remembered_from_its_beginning():
     (Seen((AWAY,), now=LATER), "red", "it does not answer"),
     (Seen((State(URL),), now=NOW), "amber", "not done yet"),
     (Seen((State(URL).failed(Trouble(URL, "key"), THEN.isoformat()),), now=LATER), "red", "the key in secrets/backup"),
+    (Seen((State(URL).begins(THEN.isoformat()).begins(NOW.isoformat()),), now=LATER), "red", "no good snapshot"),
+    (Seen((State(URL).failed(Trouble(URL, "key"), THEN.isoformat()).failed(Trouble(URL, "away"), NOW.isoformat()),),
+          now=LATER), "red", "it does not answer"),
     (Seen((replace(AWAY, good="2036-01-01T00:00:00+00:00"),), now=LATER), "red", "it does not answer"),
     (Seen((GOOD,), key_was_shown=False, now=NOW), "amber", "safe"),
     (Seen((GOOD,), on_one_disk=True, now=NOW), "amber", "dies with it"),
