@@ -23,6 +23,7 @@ RETRY = timedelta(minutes=10)
 VERIFY_EVERY = timedelta(hours=20)
 """Less than a day, so that a nightly run that is a little early does it as well."""
 TIDY_EVERY = timedelta(hours=20)
+REREAD_EVERY = timedelta(days=6, hours=20)
 TIME = re.compile(r"(\d+-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 LARGEST_SAMPLE = 64 * 2**20
 """Larger files are not drawn for a verified restore."""

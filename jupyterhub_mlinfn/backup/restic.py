@@ -129,8 +129,13 @@ def _end(process: subprocess.Popen) -> None:
 
 def unread(messages: Sequence[Message]) -> list[str]:
     """Errors about files that are there; one that has gone since it was listed is as if it had gone before."""
-    errors = (each.get("error") or {} for each in messages if each.get("message_type") == "error")
-    return [said for each in errors if not (said := str(each.get("message", ""))).endswith(GONE)]
+    errors = [error_in(each) for each in messages if each.get("message_type") == "error"]
+    return [each for each in errors if not each.endswith(GONE)]
+
+
+def error_in(message: Message) -> str:
+    """What it complains of: of a file inside "error", of the repository beside it."""
+    return str((message.get("error") or message).get("message", ""))
 
 
 def messages_in(lines: IO[bytes]) -> Iterator[Message]:
@@ -154,6 +159,6 @@ def _parsed(text: str) -> Any:
 
 def _last_words(messages: Sequence[Message], lines: Sequence[str]) -> str:
     fatal = [each["message"] for each in messages if each.get("message_type") == "exit_error"]
-    single = [each["error"].get("message", "") for each in messages if each.get("message_type") == "error"]
+    single = [error_in(each) for each in messages if each.get("message_type") == "error"]
     other = [line for line, each in zip(lines, messages, strict=True) if not each and line.strip()]
-    return " ".join([*fatal[-1:], *single[:1], *other[-2:]]) or "it was ended by a signal"
+    return " ".join([*fatal[-1:], *single[:1], *other[-2:]]) or "it did not say why"

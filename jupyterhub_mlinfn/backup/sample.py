@@ -30,14 +30,14 @@ def verify(restic: Restic, kinds: Iterable[Taken], scratch: Path, chance: random
             for node in nodes:
                 _compared(restic.url, node, scratch, said)
         finally:
-            _removed(scratch)
+            removed(scratch)
         count += len(nodes)
     return count
 
 
 def _restored(restic: Restic, snapshot: str, nodes: Iterable[Message], scratch: Path) -> str:
     """What restic complains of: the service may give no file to its owner, so it always does; the bytes count."""
-    _removed(scratch)
+    removed(scratch)
     try:
         includes = (f"--include={escaped(node['path'])}" for node in nodes)
         restic.ask("restore", snapshot, f"--target={scratch}", *includes)
@@ -65,7 +65,7 @@ def _compared(url: str, node: Message, scratch: Path, said: str) -> bool:
     return is_same
 
 
-def _removed(scratch: Path) -> None:
+def removed(scratch: Path) -> None:
     """Nothing is there any more; a folder that its owner may not change has to be opened first."""
     for folder, _, _ in os.walk(scratch):
         os.chmod(folder, 0o700)

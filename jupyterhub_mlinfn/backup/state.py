@@ -46,6 +46,8 @@ class State:
     verified: str = ""
     """When a sample was last restored and compared."""
     verified_files: int = 0
+    reread: str = ""
+    """When its check last read what the target has, and not what restic's cache has of it."""
     tidied: str = ""
     """When what is not needed any more was last removed."""
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 from ..errors import OperatorError
@@ -61,7 +62,7 @@ class Run:
                 state = replace(state, stale=self.databases())
             yield (state := replace(state, kinds={**state.kinds, kind: self.snapshot(kind)}))
         yield (state := self._tidied(state))
-        self.check()
+        yield (state := self._checked(state))
         yield (state := self._verified(state))
         size, took_s = self._size(), round(time.monotonic() - began, 1)
         state = replace(state, size=size, duration_s=took_s, good=state.begun)
@@ -119,15 +120,24 @@ class Run:
             if disk.free < self.left_free * disk.total:
                 raise Trouble(self.url, "full", f"{self.left_free:.0%} of the disk are left to people's files")
 
-    def check(self, *more: str) -> None:
-        """Nothing if the repository is sound. Raises Trouble."""
+    def check(self, *more: str, cached: bool = False) -> None:
+        """Nothing if the repository is sound, or what restic's cache has of it. Raises Trouble."""
         self._step("check")
         try:
-            self.restic.ask("check", "--with-cache", PATIENCE, *more)
+            where = "--with-cache" if cached else f"--cache-dir={self._scratch}"
+            self.restic.ask("check", where, PATIENCE, *more)
         except Trouble as trouble:
             if trouble.reason == "other":
                 raise Trouble(self.url, "damaged", str(trouble).partition("(")[2].rstrip(".)")) from None
             raise
+        finally:
+            sample.removed(self._scratch)
+
+    def _checked(self, state: State) -> State:
+        """Reading all lists of files from a target elsewhere takes long, and the cache does not see them decay."""
+        is_due = _is_due(state.reread, planning.REREAD_EVERY)
+        self.check(cached=not is_due)
+        return replace(state, reread=_now()) if is_due else state
 
     def _tidied(self, state: State) -> State:
         if not _is_due(state.tidied, planning.TIDY_EVERY):
@@ -142,9 +152,12 @@ class Run:
         if not _is_due(state.verified, planning.VERIFY_EVERY):
             return state
         self._step("verify")
-        scratch = self.place.state / f"scratch-{states.name_of(self.url)}"
-        count = sample.verify(self.restic, state.kinds.values(), scratch, random.Random())
+        count = sample.verify(self.restic, state.kinds.values(), self._scratch, random.Random())
         return replace(state, verified=_now(), verified_files=count)
+
+    @property
+    def _scratch(self) -> Path:
+        return self.place.state / f"scratch-{states.name_of(self.url)}"
 
     def _size(self) -> int:
         answers = self.restic.ask("stats", "--mode=raw-data")

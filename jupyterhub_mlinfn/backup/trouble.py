@@ -7,8 +7,8 @@ from typing import Literal
 
 from ..errors import OperatorError
 
-Reason = Literal["key", "missing", "another", "locked", "full", "denied", "away", "damaged", "busy", "settings",
-                 "other"]  # fmt: skip
+Reason = Literal["key", "missing", "another", "locked", "full", "denied", "away", "damaged", "killed", "busy",
+                 "settings", "other"]  # fmt: skip
 BY_CODE: dict[int, Reason] = {10: "missing", 11: "locked", 12: "key"}
 BY_WORDS: tuple[tuple[Reason, str], ...] = (
     ("full", r"no space left|quota ?exceeded|quota has been exceeded|insufficient storage|storage ?full|\b507\b"),
@@ -25,6 +25,7 @@ SAID: dict[Reason, str] = {
     "denied": "it does not let us write or read",
     "away": "it does not answer",
     "damaged": "its check found damage",
+    "killed": "restic was killed, probably because the memory ran out",
     "busy": "a run or a check of it goes on already",
     "settings": "its key or its credentials are not as they must be",
     "other": "restic gave up",
@@ -42,7 +43,9 @@ class Trouble(OperatorError):
 
 
 def understood(target: str, code: int, words: str) -> Trouble:
-    """The trouble behind an exit code of restic and the last that it said."""
+    """The trouble behind an exit code of restic and the last that it said; below zero it is a signal."""
+    if code < 0:
+        return Trouble(target, "killed")
     reason = BY_CODE.get(code) or _by_words(words)
     if reason == "locked":
         lock = LOCK.search(words)

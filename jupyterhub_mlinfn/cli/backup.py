@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,8 +56,8 @@ def check(context: typer.Context, target: Target = None, read: Annotated[
     str, typer.Option("--read", metavar="SHARE", help="Read so much of the data as well, such as 10%.")] = "",
     json: Json = False,
 ) -> None:
-    """Check the repositories. Exit code 1 if one is damaged."""
-    done = _work(context.obj, target, "check", *([read] if read else []), json=json)
+    """Check the repositories, with all lists of files as they are there. Exit code 1 if one is damaged."""
+    done = _work(context.obj, target, "check", *([share(read)] if read else []), json=json)
     _tell({"sound": done}, [f"{each} is sound." for each in done], json)
 
 
@@ -145,6 +146,16 @@ def typed() -> str:
     from getpass import getpass
 
     return getpass("Your copy of the key: ") if sys.stdin.isatty() else sys.stdin.readline()
+
+
+def share(text: str) -> str:
+    """The text, which has to be a part of a hundred. Raises UserError."""
+    from ..errors import UserError
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", text)
+    if not found or not 0 < float(found[1]) <= 100:
+        raise UserError(f"{text} is no share of the data. Write one such as 10% or 100%.")
+    return text
 
 
 def _targets(site: Site, target: str | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import random
@@ -59,13 +60,29 @@ class BackupSite:
         except Trouble:
             return False
 
+    @contextlib.contextmanager
+    def decayed(self, *, lists: bool) -> Iterator[None]:
+        """The largest pack of the target has lost a bit, of those with lists of files or of those with their bytes."""
+        cached = {path.name for path in (self.place.state / "cache").glob("*/data/*/*")}
+        packs = [path for path in Path(self.url).glob("data/*/*") if (path.name in cached) == lists]
+        pack = max(packs, key=lambda path: path.stat().st_size)
+        whole, mode = pack.read_bytes(), pack.stat().st_mode
+        pack.chmod(0o600)
+        middle = len(whole) // 2
+        pack.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1:])
+        try:
+            yield
+        finally:
+            pack.write_bytes(whole)
+            pack.chmod(mode)
+
     def program(self, *words: str) -> Program:
         """A run in a process of its own, not started."""
         argv = [sys.executable, "-m", "jupyterhub_mlinfn.backup", *words]
         return Program(argv, self.folder / "run.log", self.environment)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def backup_site(restic: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackupSite]:
     """A target that has had one good run, with the restic of our image."""
     before = os.environ["PATH"]

@@ -1,6 +1,5 @@
 """What is known of targets: its file, its lock, its metrics, and what a keeper reads of it."""
 
-import contextlib
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -120,51 +119,6 @@ def registry(*states):
     made = report.CollectorRegistry()
     made.register(Known())
     return made
-
-
-class Recorder:
-    """In place of restic, where the order counts."""
-
-    url = URL
-
-    def __init__(self):
-        self.asked = []
-
-    def ask(self, *words, **more):
-        self.asked.append(words[-1] if words[0] == "backup" else words[0])
-        return [{"message_type": "summary", "snapshot_id": "s", "backup_end": "t", "total_files_processed": 0,
-                 "total_bytes_processed": 0, "data_added_packed": 0}]  # fmt: skip
-
-    def identity(self):
-        return "r"
-
-    def has_locks(self):
-        return False
-
-    def stream(self, *words):
-        return iter(())
-
-
-def test_databases_are_copied_after_the_homes_and_right_before_they_are_taken(tmp_path):
-    for kind in ("homes", "service"):
-        (tmp_path / kind).mkdir()
-    restic = Recorder()
-    one = target.Run(place.Place(SETTINGS, tmp_path, tmp_path, tmp_path), restic, lambda told: None,
-                     lambda: restic.asked.append("databases") or "the hub is away")  # fmt: skip
-    *_, last = one.steps(GOOD)
-    assert restic.asked[:3] == [str(tmp_path / "homes"), "databases", str(tmp_path / "service")]
-    assert (last.stale, last.reason) == ("the hub is away", "")
-
-
-@pytest.mark.parametrize(("left_free", "asked"), [(0.0, 1), (1.1, 0)], ids=["room", "no room"])
-def test_copies_never_take_the_last_of_the_disk_that_people_work_on(tmp_path, left_free, asked):
-    restic = Recorder()
-    restic.url = str(tmp_path)
-    one = target.Run(place.Place(SETTINGS, tmp_path, tmp_path, tmp_path), restic, lambda told: None,
-                     left_free=left_free)  # fmt: skip
-    with pytest.raises(Trouble, match="it is full") if not asked else contextlib.nullcontext():
-        one.snapshot("homes")
-    assert len(restic.asked) == asked
 
 
 def test_a_hub_that_is_away_is_said(tmp_path):

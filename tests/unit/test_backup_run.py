@@ -1,0 +1,83 @@
+"""What a run does and in which order, and when it does not even begin: restic itself only notes what it is asked."""
+
+import contextlib
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import pytest
+
+from jupyterhub_mlinfn.backup import place, target
+from jupyterhub_mlinfn.backup.state import State
+from jupyterhub_mlinfn.backup.trouble import Trouble
+from jupyterhub_mlinfn.settings import Settings
+
+URL = "s3:https://s3.example.org/b"
+NOW = datetime.now(timezone.utc).isoformat()
+GOOD = State(URL, repository="r", begun=NOW, ended=NOW, good=NOW, verified=NOW, tidied=NOW, reread=NOW)
+LONG_AGO = "2020-01-01T00:00:00+00:00"
+
+
+class Recorder:
+    """In place of restic, where the order counts."""
+
+    def __init__(self, url=URL):
+        self.url, self.asked = url, []
+
+    def ask(self, *words, **more):
+        self.asked.append(words)
+        return [{"message_type": "summary", "snapshot_id": "s", "backup_end": "t", "total_files_processed": 0,
+                 "total_bytes_processed": 0, "data_added_packed": 0}]  # fmt: skip
+
+    def identity(self):
+        return "r"
+
+    def has_locks(self):
+        return False
+
+    def stream(self, *words):
+        return iter(())
+
+    @property
+    def verbs(self):
+        """The first word of each call; of a snapshot, the folder's name."""
+        return [words[-1].rpartition("/")[2] if words[0] == "backup" else words[0] for words in self.asked]
+
+
+@pytest.fixture
+def restic():
+    return Recorder()
+
+
+@pytest.fixture
+def run(tmp_path, restic):
+    """Makes a run of two kinds of data."""
+    for kind in ("homes", "service"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+
+    def made(**more):
+        here = place.Place(Settings(backup={"targets": [URL]}), tmp_path / "data", tmp_path, tmp_path)
+        return target.Run(here, restic, lambda told: None, **more)
+
+    return made
+
+
+def test_databases_are_copied_after_the_homes_and_right_before_they_are_taken(run, restic):
+    *_, last = run(databases=lambda: restic.asked.append(["databases"]) or "the hub is away").steps(GOOD)
+    assert restic.verbs[:3] == ["homes", "databases", "service"]
+    assert (last.stale, last.reason) == ("the hub is away", "")
+
+
+@pytest.mark.parametrize(("left_free", "asked"), [(0.0, 1), (1.1, 0)], ids=["room", "no room"])
+def test_copies_never_take_the_last_of_the_disk_that_people_work_on(run, restic, tmp_path, left_free, asked):
+    restic.url = str(tmp_path)
+    with pytest.raises(Trouble, match="it is full") if not asked else contextlib.nullcontext():
+        run(left_free=left_free).snapshot("homes")
+    assert len(restic.asked) == asked
+
+
+@pytest.mark.parametrize(("reread", "cached"), [(NOW, True), (LONG_AGO, False), ("", False)])
+def test_once_a_week_the_check_reads_what_is_really_there(run, restic, reread, cached):
+    *_, last = run().steps(replace(GOOD, reread=reread))
+    (words,) = [words for words in restic.asked if words[0] == "check"]
+    assert ("--with-cache" in words) == cached
+    assert (last.reread == reread) == cached
