@@ -21,7 +21,7 @@ from .place import Place
 from .planning import Taken
 from .restic import ANSWER_S, Restic, unread
 from .state import State, time_of
-from .trouble import Trouble, short
+from .trouble import Trouble, plain, short
 
 log = logging.getLogger("mlinfn.backup")
 UNLOCKS = 3
@@ -110,7 +110,7 @@ class Run:
         messages = self.restic.ask(*words, *planning.limits(backup), progress=progress)
         lost = unread(messages)
         for each in lost[:TOLD]:
-            log.warning("%s: not in the snapshot: %s", self.url, each)
+            log.warning("%s: not in the snapshot: %s", self.url, plain(each))
         return planning.taken(messages, len(lost))
 
     def _leave_room(self) -> None:

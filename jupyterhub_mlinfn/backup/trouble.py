@@ -59,5 +59,10 @@ def _by_words(words: str) -> Reason:
 
 def short(words: str) -> str:
     """The last thing said, on one line and not long: what stands at its end says most."""
-    line = " ".join(words.removeprefix("Fatal: ").split())
+    line = plain(" ".join(words.removeprefix("Fatal: ").split()))
     return line if len(line) <= 300 else f"{line[:100]}...{line[-197:]}"
+
+
+def plain(words: str) -> str:
+    """The words with what would break a line or move a cursor written out: names of files may have it in them."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in words)

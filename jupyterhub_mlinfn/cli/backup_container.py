@@ -20,6 +20,9 @@ from .site import Site
 
 IMAGE = f"mlinfn/backup:{__version__}"
 MODULE = ("python3", "-m", "jupyterhub_mlinfn.backup")
+MILD = ("ionice", "-c3", "nice", "-n19")
+"""People's work comes first, as with what the service does by itself; nobody works while everything is restored."""
+IN_A_HURRY = ("restore", "settings", "everything")
 CHANGES_FILES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID")
 """What giving files back to their owners takes."""
 INTO, CONFIG = "/restored", "/etc/mlinfn.yaml"
@@ -89,7 +92,8 @@ def in_service(site: Site, verb: str, targets: Sequence[str], say: Say) -> Any:
 
 
 def _asked(verb: str, targets: Sequence[str]) -> list[str]:
-    return [*MODULE, verb, *(word for each in targets for word in ("--target", each))]
+    mild = () if verb in IN_A_HURRY else MILD
+    return [*mild, *MODULE, verb, *(word for each in targets for word in ("--target", each))]
 
 
 def _answer(command: Sequence[str], say: Say, typed: str = "") -> Any:

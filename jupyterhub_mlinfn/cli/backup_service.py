@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -23,7 +25,7 @@ NAME = "backup"
 """The service, and the profile that it is in."""
 COMPOSE_FILE = "compose.backup.yaml"
 SHOWN = "key_was_shown"
-"""A file among the secrets, once somebody has seen the key."""
+"""A file among the secrets that says which key somebody has seen."""
 EMPTY_CREDENTIALS = """# Credentials of targets, a section for each, named like the target in mlinfn.yaml:
 #
 # [s3:https://s3.example.org/backups]
@@ -49,9 +51,20 @@ def look(settings: Settings, now: datetime) -> Seen:
     """What is there to be seen on this machine."""
     targets = settings.backup.targets
     known = tuple(load(settings.root / NAME, url) for url in targets)
-    shown = (settings.root / "secrets" / NAME / SHOWN).is_file()
     table = mounts.read()
-    return Seen(known, all(is_beside(target, settings.root, table) for target in targets), shown, now)
+    on_one_disk = all(is_beside(target, settings.root, table) for target in targets)
+    return Seen(known, on_one_disk, key_was_shown(settings.root / "secrets" / NAME), now)
+
+
+def key_was_shown(secrets: Path) -> bool:
+    """True if somebody has seen the key that is there now."""
+    key, shown = secrets / place.KEY, secrets / SHOWN
+    return key.is_file() and shown.is_file() and shown.read_text() == fingerprint(key)
+
+
+def fingerprint(key: Path) -> str:
+    """What tells a key from another, and nobody what it is."""
+    return hashlib.sha256(key.read_bytes()).hexdigest()
 
 
 def is_beside(target: str, root: Path, table: Sequence[mounts.Mounted]) -> bool:
@@ -69,14 +82,21 @@ def ground(settings: Settings) -> list[str]:
     path = settings.root / "secrets" / NAME / place.CREDENTIALS
     if not path.is_file():
         files.replace(path, EMPTY_CREDENTIALS)
-    for given in (path, *(path.with_name(name) for name in (place.SSH_KEY, place.SSH_HOSTS, place.RCLONE))):
-        if given.is_file() and (given.stat().st_mode & 0o077 or given.stat().st_uid):
-            os.chown(given, 0, 0)
-            given.chmod(0o600)
-            done.append(f"Closed {given} to others.")
+    for each in given(settings):
+        if (each.stat().st_uid, stat.S_IMODE(each.stat().st_mode)) != (0, 0o600):
+            os.chown(each, 0, 0)
+            each.chmod(0o600)
+            done.append(f"Closed {each} to others.")
     text = json.dumps(compose_part(settings, platform.node(), time_zone()), indent=1) + "\n"
     written = files.replace_if_changed(settings.root / COMPOSE_FILE, text)
     return [*done, *([f"Wrote {settings.root / COMPOSE_FILE}."] if written else [])]
+
+
+def given(settings: Settings) -> list[Path]:
+    """The credentials that a keeper has put there."""
+    folder = settings.root / "secrets" / NAME
+    names = (place.CREDENTIALS, place.SSH_KEY, place.SSH_HOSTS, place.RCLONE)
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def compose_part(settings: Settings, machine: str, zone: str) -> Mapping[str, Any]:

@@ -171,7 +171,8 @@ def _is_there(folder: Path) -> bool:
 def loose_secrets(settings: Settings) -> list[str]:
     """A sentence for each secret that is missing, or that somebody besides its reader can read."""
     said = []
-    for path, uid in ground.secret_files(settings):
+    given = [(path, 0) for path in backup_service.given(settings)]
+    for path, uid in (*ground.secret_files(settings), *given):
         try:
             status = path.stat()
         except FileNotFoundError:

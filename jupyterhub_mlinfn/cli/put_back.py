@@ -53,10 +53,9 @@ def key(site: Site, *, again: bool) -> str:
     folder = site.settings.root / "secrets" / backup_service.NAME
     if not (folder / KEY).is_file():
         raise OperatorError("There is no key yet. Make it with: sudo mlinfn prepare")
-    shown = folder / backup_service.SHOWN
-    if shown.exists() and not again:
+    if backup_service.key_was_shown(folder) and not again:
         return ""
-    files.replace(shown, "")
+    files.replace(folder / backup_service.SHOWN, backup_service.fingerprint(folder / KEY))
     return (folder / KEY).read_text().strip()
 
 

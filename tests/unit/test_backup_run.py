@@ -18,15 +18,16 @@ LONG_AGO = "2020-01-01T00:00:00+00:00"
 
 
 class Recorder:
-    """In place of restic, where the order counts."""
+    """In place of restic, where the order counts. `errors` are what it could not read."""
 
     def __init__(self, url=URL):
-        self.url, self.asked = url, []
+        self.url, self.asked, self.errors = url, [], []
 
     def ask(self, *words, **more):
         self.asked.append(words)
-        return [{"message_type": "summary", "snapshot_id": "s", "backup_end": "t", "total_files_processed": 0,
-                 "total_bytes_processed": 0, "data_added_packed": 0}]  # fmt: skip
+        errors = [{"message_type": "error", "error": {"message": each}} for each in self.errors]
+        return [*errors, {"message_type": "summary", "snapshot_id": "s", "backup_end": "t", "total_files_processed": 0,
+                          "total_bytes_processed": 0, "data_added_packed": 0}]  # fmt: skip
 
     def identity(self):
         return "r"
@@ -81,3 +82,10 @@ def test_once_a_week_the_check_reads_what_is_really_there(run, restic, reread, c
     (words,) = [words for words in restic.asked if words[0] == "check"]
     assert ("--with-cache" in words) == cached
     assert (last.reread == reread) == cached
+
+
+def test_names_of_files_break_no_line_of_the_log(run, restic, caplog):
+    restic.errors = ["open /data/homes/a\nWARNING all is lost\x1b[2J: permission denied"]
+    assert run().snapshot("homes").unread == 1
+    (record,) = caplog.records
+    assert r"homes/a\nWARNING all is lost\x1b[2J: permission" in record.getMessage()

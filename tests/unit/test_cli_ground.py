@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from support.places import CHECKOUT
 
 from jupyterhub_mlinfn import files
-from jupyterhub_mlinfn.cli import compose, ground, put_back
+from jupyterhub_mlinfn.cli import backup_service, compose, facts, ground, put_back
 from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.errors import OperatorError
 from jupyterhub_mlinfn.settings import Settings
@@ -130,3 +130,26 @@ def test_odd_paths_reach_compose_as_they_are(tmp_path, root):
     done = subprocess.run(["docker", "compose", "--env-file", "env", "config", "--format", "json"], cwd=tmp_path,
                           capture_output=True, text=True, env={"PATH": os.environ["PATH"]}, check=True)
     assert YAML(typ="safe").load(done.stdout)["services"]["a"]["environment"]["ROOT"].replace("$$", "$") == root
+
+
+def test_credentials_of_targets_that_others_can_read_are_said_and_closed(site, fstab):
+    ground.prepare(site, fstab=fstab)
+    folder = site.settings.root / "secrets/backup"
+    for name, mode in (("targets.ini", 0o640), ("ssh_key", 0o644), ("rclone.conf", 0o604)):
+        (folder / name).touch()
+        (folder / name).chmod(mode)
+    assert len(facts.loose_secrets(site.settings)) == 3
+    ground.prepare(site, fstab=fstab)
+    assert facts.loose_secrets(site.settings) == []
+
+
+def test_the_key_is_shown_once_and_a_new_one_again(site, fstab):
+    ground.prepare(site, fstab=fstab)
+    key = site.settings.root / "secrets/backup/backup_key"
+    assert not backup_service.key_was_shown(key.parent)
+    assert put_back.key(site, again=False) == key.read_text().strip()
+    assert put_back.key(site, again=False) == ""
+    assert put_back.key(site, again=True) == key.read_text().strip()
+    key.write_text("another\n")
+    assert not backup_service.key_was_shown(key.parent)
+    assert put_back.key(site, again=False) == "another"
