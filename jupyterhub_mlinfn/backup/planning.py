@@ -96,6 +96,11 @@ def newest(snapshots: Iterable[Mapping[str, Any]]) -> dict[Kind, Mapping[str, An
     return {kind: each for each in ordered if (kind := kind_of(each))}
 
 
+def files_in(snapshot: Mapping[str, Any]) -> int:
+    """How many files a snapshot holds that restic lists."""
+    return (snapshot.get("summary") or {}).get("total_files_processed", 0)
+
+
 def moment(text: str) -> datetime:
     """A time of restic's, which has nanoseconds and a zone."""
     whole, digits, zone = _parts(text)

@@ -46,9 +46,9 @@ def _asked(place: Place) -> str:
         return f"The hub did not copy its databases ({getattr(error, 'reason', error)}): those of before are taken."
 
 
-def run(place: Place, url: str, say: Say) -> State:
+def run(place: Place, url: str, say: Say, accept_empty: bool = False) -> State:
     """The target's state after a run, with fresh copies of the databases. Raises Trouble, "busy"."""
-    return back_up(place, url, say, lambda: ask_for_databases(place))
+    return back_up(place, url, say, lambda: ask_for_databases(place), accept_empty)
 
 
 class Service:

@@ -29,6 +29,8 @@ PATIENCE = "--retry-lock=15m"
 """What needs a target alone waits for members who get files back."""
 LEFT_FREE = 0.05
 """So much of a disk is left to the people whose files are on it as well."""
+MANY = 20
+"""A kind of data that had so many files does not lose them all in a day."""
 TOLD = 5
 """So many of the files that could not be read are named."""
 Say = Callable[[Mapping[str, Any]], None]
@@ -46,6 +48,8 @@ class Run:
     say: Say
     databases: Databases = lambda: ""
     left_free: float = LEFT_FREE
+    accept_empty: bool = False
+    """Somebody has said that it is right if everything of a kind has gone."""
 
     @property
     def url(self) -> str:
@@ -56,6 +60,7 @@ class Run:
         """The state after each thing that went well; the last has everything. Raises Trouble."""
         began = time.monotonic()
         yield (state := replace(state, repository=self.known(state.repository)))
+        self.refuse_emptied(planning.newest(self._ours()))
         self.unlock()
         for kind in (kind for kind in KINDS if self.place.source(kind).is_dir()):
             if kind == "service":  # after the homes: whoever has one in the snapshot has a uid in it as well
@@ -71,6 +76,8 @@ class Run:
     def known(self, repository: str) -> str:
         """The repository's id; it is made where there never was one. Raises Trouble if it has gone or is another."""
         self._step("look")
+        if is_folder(self.url) and not os.path.isdir(self.url):
+            raise Trouble(self.url, "missing", "the folder is not there")
         if not repository:
             self._make()
         there = self.restic.identity()
@@ -85,6 +92,24 @@ class Run:
         except Trouble as trouble:
             if "already" not in str(trouble):
                 raise
+
+    def _ours(self) -> list[Mapping[str, Any]]:
+        """The snapshots of this instance; a target may have those of others."""
+        return [each for each in snapshots(self.restic) if each["hostname"] == self.place.settings.instance]
+
+    def refuse_emptied(self, before: Mapping[Kind, Mapping[str, Any]]) -> None:
+        """Nothing, unless a kind of data that had many files has none at all. Raises Trouble then.
+
+        The folder of a disk that is not mounted is empty. Snapshots of it would be good ones, and those before them
+        would be forgotten in their time.
+        """
+        if self.accept_empty:
+            return
+        for kind, snapshot in before.items():
+            count = planning.files_in(snapshot)
+            if count >= MANY and _is_empty(self.place.source(kind)):
+                raise Trouble(self.url, "emptied", f"{kind}: {count} files in the last snapshot, none now. If that is "
+                              "right: mlinfn backup run --accept-empty")  # fmt: skip
 
     def unlock(self) -> None:
         """Locks of the dead are gone: restic knows them by the host's name and a process that is not there.
@@ -167,12 +192,13 @@ class Run:
         self.say({"target": self.url, "step": name, "percent": percent})
 
 
-def back_up(place: Place, url: str, say: Say, databases: Databases = lambda: "") -> State:
+def back_up(place: Place, url: str, say: Say, databases: Databases = lambda: "", accept_empty: bool = False) -> State:
     """The target's state after a run, good or not. Raises Trouble, "busy", if one goes on already."""
     with states.alone(place.state, url) as held:
         state = states.save(place.state, states.load(place.state, url).begins(_now()))
         try:
-            for reached in Run(place, place.restic(url, (held,)), say, databases).steps(state):
+            run = Run(place, place.restic(url, (held,)), say, databases, accept_empty=accept_empty)
+            for reached in run.steps(state):
                 state = states.save(place.state, reached)
         except OperatorError as error:
             trouble = error if isinstance(error, Trouble) else Trouble(url, "settings", short(str(error)).rstrip("."))
@@ -184,6 +210,13 @@ def snapshots(restic: Restic, words: Sequence[str] = ()) -> list[Mapping[str, An
     """Our snapshots in a target, the newest last. Raises Trouble."""
     found = restic.ask("snapshots", "--no-lock", *words)
     return sorted((each for each in found if planning.kind_of(each)), key=lambda each: planning.moment(each["time"]))
+
+
+def _is_empty(folder: Path) -> bool:
+    if not folder.is_dir():
+        return True
+    with os.scandir(folder) as entries:
+        return not any(entries)
 
 
 def _is_due(last: str, every: timedelta) -> bool:

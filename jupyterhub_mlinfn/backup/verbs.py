@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument("--when", default=restoring.LATEST)
         verb.add_argument("--instance", default="")
         verb.add_argument("--into", type=Path, default=Path("/restored"))
+        verb.add_argument("--accept-empty", action="store_true")
         verb.add_argument("what", nargs="*")
     return top
 
@@ -41,7 +42,8 @@ def run(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     """The state of each target after a run now, all at the same time. Raises Trouble, "busy"."""
     targets = words.target or place.settings.backup.targets
     with ThreadPoolExecutor(max(1, len(targets))) as threads:
-        return [asdict(each) for each in threads.map(lambda url: service.run(place, url, say), targets)]
+        done = threads.map(lambda url: service.run(place, url, say, words.accept_empty), targets)
+        return [asdict(each) for each in done]
 
 
 def list_(place: Place, words: argparse.Namespace, say: Say) -> Answer:

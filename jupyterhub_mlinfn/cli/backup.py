@@ -19,11 +19,15 @@ Say = Callable[[Mapping[str, Any]], None]
 
 
 @app.command()
-def run(context: typer.Context, target: Target = None, json: Json = False) -> None:
+def run(context: typer.Context, target: Target = None, accept_empty: Annotated[
+    bool, typer.Option("--accept-empty", help="It is right that a folder which had files is empty now.")] = False,
+    json: Json = False,
+) -> None:
     """Make snapshots now, with their check. Exit code 1 if a target did not end well."""
     from . import backup_container
 
-    done = backup_container.in_service(context.obj, "run", _targets(context.obj, target), say=progress(json))
+    words = ["--accept-empty"] if accept_empty else []
+    done = backup_container.in_service(context.obj, "run", _targets(context.obj, target), progress(json), *words)
     said = [each["trouble"] or f"{each['url']}: good, after {each['duration_s']:.0f} s." for each in done]
     _tell(done, said, json)
     if any(each["reason"] for each in done):

@@ -49,8 +49,11 @@ class Container:
                 "--memory-swap=2g", *self._files(), *self._settings(), IMAGE]  # fmt: skip
 
     def _files(self) -> list[str]:
-        """One that writes has a name: two never fill the same folder, also where the first has lost its command."""
-        folders = {Path(each): each for each in self.targets if is_folder(each)}
+        """One that writes has a name: two never fill the same folder, also where the first has lost its command.
+
+        Docker would make a target's folder that is not there.
+        """
+        folders = {Path(each): each for each in self.targets if is_folder(each) and Path(each).is_dir()}
         mounts = {**folders, self.secrets: "/run/secrets:ro", **self.mounts}
         words = ["--cap-add=DAC_READ_SEARCH"]
         if self.into:
@@ -83,12 +86,12 @@ def work(container: Container, verb: str, *words: str, say: Say, typed: str = ""
     return _answer(["docker", *container.words(), *_asked(verb, container.targets), *words], say, typed)
 
 
-def in_service(site: Site, verb: str, targets: Sequence[str], say: Say) -> Any:
+def in_service(site: Site, verb: str, targets: Sequence[str], say: Say, *words: str) -> Any:
     """The same in the service's own container, which has to run."""
     found = compose.services(site).get(backup_service.NAME) if site.env_file.is_file() else None
     if found is None or not found["State"]["Running"]:
         raise OperatorError("The service `backup` does not run. Start it with: mlinfn up")
-    return _answer(["docker", "exec", found["Id"], *_asked(verb, targets)], say)
+    return _answer(["docker", "exec", found["Id"], *_asked(verb, targets), *words], say)
 
 
 def _asked(verb: str, targets: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from ..backup.state import State, load, time_of
 from ..cvmfs import mounts
 from ..settings import Settings, seconds_of
 from ..settings_backup import is_folder
+from . import backup_folders
 from .finding import Finding
 
 NAME = "backup"
@@ -34,6 +35,12 @@ EMPTY_CREDENTIALS = """# Credentials of targets, a section for each, named like 
 """
 TIME_ZONES = Path("/usr/share/zoneinfo")
 SHOW_KEY = "sudo mlinfn backup key"
+AGAIN = "mlinfn backup run"
+REMEDIES: Mapping[str, str] = {
+    "missing": "mount its disk, then: mlinfn up",
+    "emptied": "mount its disk, then: mlinfn up",
+}
+"""What mends a trouble that does not mend itself."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +79,18 @@ def is_beside(target: str, root: Path, table: Sequence[mounts.Mounted]) -> bool:
     return is_folder(target) and mounts.carrier(table, target) == mounts.carrier(table, str(root))
 
 
-def ground(settings: Settings) -> list[str]:
+def ground(settings: Settings, fstab: Path) -> list[str]:
     """What the service needs, made where it is missing: folders of targets, a place for credentials."""
-    done = []
-    for folder in (Path(target) for target in settings.backup.targets if is_folder(target)):
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700, parents=True)
-            done.append(f"Made {folder} for backups.")
+    done, disks, table = [], {}, mounts.read()
+    away = backup_folders.away(settings, fstab.read_text() if fstab.is_file() else "", table)
+    for target in filter(is_folder, settings.backup.targets):
+        if target in away:
+            done.append(f"Nothing is copied to {target}: {away[target]}. When it is: mlinfn up")
+            continue
+        if not Path(target).is_dir():
+            Path(target).mkdir(mode=0o700)
+            done.append(f"Made {target} for backups.")
+        disks[target] = mounts.carrier(table, target).path
     path = settings.root / "secrets" / NAME / place.CREDENTIALS
     if not path.is_file():
         files.replace(path, EMPTY_CREDENTIALS)
@@ -87,7 +99,7 @@ def ground(settings: Settings) -> list[str]:
             os.chown(each, 0, 0)
             each.chmod(0o600)
             done.append(f"Closed {each} to others.")
-    text = json.dumps(compose_part(settings, platform.node(), time_zone()), indent=1) + "\n"
+    text = json.dumps(compose_part(settings, platform.node(), time_zone(), disks), indent=1) + "\n"
     written = files.replace_if_changed(settings.root / COMPOSE_FILE, text)
     return [*done, *([f"Wrote {settings.root / COMPOSE_FILE}."] if written else [])]
 
@@ -99,16 +111,18 @@ def given(settings: Settings) -> list[Path]:
     return [folder / name for name in names if (folder / name).is_file()]
 
 
-def compose_part(settings: Settings, machine: str, zone: str) -> Mapping[str, Any]:
+def compose_part(settings: Settings, machine: str, zone: str, disks: Mapping[str, str]) -> Mapping[str, Any]:
     """What Compose has to know besides compose.yaml. Compose reads JSON as well; it takes `$` for a variable.
 
     The host's name in the container is its own: restic notes it in its locks, and takes processes of a host of the
-    same name for its neighbours.
+    same name for its neighbours. `disks` are the targets that are folders, with the mounts that they lie on: Compose
+    makes the container anew when one was mounted meanwhile, and only a new one sees it.
     """
     volumes = [{"type": "bind", "source": each.replace("$", "$$"), "target": each.replace("$", "$$")}
-               for each in settings.backup.targets if is_folder(each)]  # fmt: skip
+               for each in disks]  # fmt: skip
     host = f"{settings.instance}-{NAME}.{machine}"[:63].rstrip(".-")
-    return {"services": {NAME: {"hostname": host, "environment": {"TZ": zone}, "volumes": volumes}}}
+    labels = {"it.infn.mlinfn.disks": ", ".join(disks.values()).replace("$", "$$")}
+    return {"services": {NAME: {"hostname": host, "environment": {"TZ": zone}, "labels": labels, "volumes": volumes}}}
 
 
 def time_zone(local: Path = Path("/etc/localtime")) -> str:
@@ -125,12 +139,16 @@ def finding(settings: Settings, seen: Seen) -> Finding:
                        "write `backup: {targets: [...]}` into mlinfn.yaml, then: mlinfn up")
     least = seen.now - timedelta(seconds=seconds_of(settings.backup.max_age))
     if old := [each for each in seen.states if _known_good(each, seen.now) < least]:
-        return Finding("red", title, " ".join(_said(each, seen.now) for each in old), "mlinfn backup run")
+        return Finding("red", title, " ".join(_said(each, seen.now) for each in old), _remedy(old))
     if wrong := [each for each in seen.states if each.reason]:
-        return Finding("amber", title, " ".join(_said(each, seen.now) for each in wrong), "mlinfn backup run")
+        return Finding("amber", title, " ".join(_said(each, seen.now) for each in wrong), _remedy(wrong))
     if len([each for each in seen.states if each.good]) < len(targets):
-        return Finding("amber", title, "The first one is not done yet.", "mlinfn backup run")
+        return Finding("amber", title, "The first one is not done yet.", AGAIN)
     return _warned(seen) or Finding("green", title, " ".join(_said(each, seen.now) for each in seen.states))
+
+
+def _remedy(wrong: Sequence[State]) -> str:
+    return next((REMEDIES[each.reason] for each in wrong if each.reason in REMEDIES), AGAIN)
 
 
 def _known_good(state: State, now: datetime) -> datetime:

@@ -47,7 +47,7 @@ def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
     done = [*folders(settings.root), *make_secrets(settings.root / "secrets", readers(settings))]
     needed = cvmfs_service.profiles(settings, written(site.env_file).get("COMPOSE_PROFILES", ""))
     done += [*demo.ground(settings), *tmpfs(settings.root / "run", fstab), *env_files(site, needed)]
-    done += [*cvmfs_service.ground(settings, needed, fstab), *backup_service.ground(settings)]
+    done += [*cvmfs_service.ground(settings, needed, fstab), *backup_service.ground(settings, fstab)]
     login.check_client(settings)
     for path, uid in secret_files(settings):
         _own(path, uid, 0o600)

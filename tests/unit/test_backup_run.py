@@ -13,18 +13,22 @@ from jupyterhub_mlinfn.settings import Settings
 
 URL = "s3:https://s3.example.org/b"
 NOW = datetime.now(timezone.utc).isoformat()
+SNAPSHOT = {"id": "aaaa", "tags": ["kind:homes"], "time": NOW, "hostname": "mlinfn", "paths": ["/data/homes"],
+            "summary": {"total_files_processed": 1000}}  # fmt: skip
 GOOD = State(URL, repository="r", begun=NOW, ended=NOW, good=NOW, verified=NOW, tidied=NOW, reread=NOW)
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 
 
 class Recorder:
-    """In place of restic, where the order counts. `errors` are what it could not read."""
+    """In place of restic, where the order counts. `errors` are what it could not read, `there` the snapshots."""
 
     def __init__(self, url=URL):
-        self.url, self.asked, self.errors = url, [], []
+        self.url, self.asked, self.errors, self.there = url, [], [], []
 
     def ask(self, *words, **more):
         self.asked.append(words)
+        if words[0] == "snapshots":
+            return self.there
         errors = [{"message_type": "error", "error": {"message": each}} for each in self.errors]
         return [*errors, {"message_type": "summary", "snapshot_id": "s", "backup_end": "t", "total_files_processed": 0,
                           "total_bytes_processed": 0, "data_added_packed": 0}]  # fmt: skip
@@ -64,7 +68,7 @@ def run(tmp_path, restic):
 
 def test_databases_are_copied_after_the_homes_and_right_before_they_are_taken(run, restic):
     *_, last = run(databases=lambda: restic.asked.append(["databases"]) or "the hub is away").steps(GOOD)
-    assert restic.verbs[:3] == ["homes", "databases", "service"]
+    assert restic.verbs[:4] == ["snapshots", "homes", "databases", "service"]
     assert (last.stale, last.reason) == ("the hub is away", "")
 
 
@@ -89,3 +93,30 @@ def test_names_of_files_break_no_line_of_the_log(run, restic, caplog):
     assert run().snapshot("homes").unread == 1
     (record,) = caplog.records
     assert r"homes/a\nWARNING all is lost\x1b[2J: permission" in record.getMessage()
+
+
+def test_a_folder_that_was_full_and_is_empty_is_not_copied(run, restic, tmp_path):
+    restic.there = [SNAPSHOT]
+    with pytest.raises(Trouble, match=r"homes: 1000 files .* none now.* --accept-empty") as told:
+        list(run().steps(GOOD))
+    assert (told.value.reason, restic.verbs) == ("emptied", ["snapshots"])
+    list(run(accept_empty=True).steps(GOOD))
+    (tmp_path / "data/homes/anna").mkdir()
+    list(run().steps(GOOD))
+
+
+@pytest.mark.parametrize("there", [
+    {**SNAPSHOT, "summary": {"total_files_processed": 3}}, {**SNAPSHOT, "hostname": "another"},
+    {**SNAPSHOT, "tags": ["kind:service"]}, {**SNAPSHOT, "summary": None},
+], ids=["few", "of another instance", "of another kind", "unknown"])  # fmt: skip
+def test_a_folder_that_had_nothing_may_be_empty(run, restic, tmp_path, there):
+    (tmp_path / "data/service/hub").mkdir()
+    restic.there = [there]
+    list(run().steps(GOOD))
+
+
+def test_a_target_whose_folder_is_not_there_is_away(run, restic, tmp_path):
+    restic.url = str(tmp_path / "nas/copies")
+    with pytest.raises(Trouble, match="is the disk mounted"):
+        list(run().steps(replace(GOOD, repository="")))
+    assert restic.asked == []

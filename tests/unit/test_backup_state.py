@@ -77,6 +77,7 @@ def test_a_run_that_was_cut_off_did_not_end_well():
     (Seen((State(URL).begins(THEN.isoformat()).begins(NOW.isoformat()),), now=LATER), "red", "no good snapshot"),
     (Seen((State(URL).failed(Trouble(URL, "key"), THEN.isoformat()).failed(Trouble(URL, "away"), NOW.isoformat()),),
           now=LATER), "red", "it does not answer"),
+    (Seen((GOOD.failed(Trouble(URL, "missing"), NOW.isoformat()),), now=NOW), "amber", "is the disk mounted"),
     (Seen((replace(AWAY, good="2036-01-01T00:00:00+00:00"),), now=LATER), "red", "it does not answer"),
     (Seen((GOOD,), key_was_shown=False, now=NOW), "amber", "safe"),
     (Seen((GOOD,), on_one_disk=True, now=NOW), "amber", "dies with it"),
@@ -165,12 +166,14 @@ def test_credentials_that_make_no_sense_are_refused(tmp_path, text, said):
         place.credentials(tmp_path / "targets.ini")
 
 
-def test_compose_mounts_the_folders_among_the_targets():
-    settings = Settings(instance="a", backup={"targets": ["/mnt/a$b", "s3:x"]})
-    part = backup_service.compose_part(settings, "gpu1", "Europe/Rome")["services"]["backup"]
+def test_compose_mounts_the_folders_among_the_targets_that_are_there():
+    settings = Settings(instance="a", backup={"targets": ["/mnt/a$b", "s3:x", "/mnt/away"]})
+    part = backup_service.compose_part(settings, "gpu1", "Europe/Rome", {"/mnt/a$b": "/mnt"})["services"]["backup"]
     assert part["hostname"] == "a-backup.gpu1"
     assert part["environment"] == {"TZ": "Europe/Rome"}
     assert [(each["source"], each["target"]) for each in part["volumes"]] == [("/mnt/a$$b", "/mnt/a$$b")]
+    before = backup_service.compose_part(settings, "gpu1", "Europe/Rome", {"/mnt/a$b": "/"})
+    assert before["services"]["backup"] != part, "a container is made anew when a disk was mounted"
 
 
 def test_the_time_zone_is_that_of_the_machine(tmp_path):

@@ -118,10 +118,12 @@ def test_mounts_are_not_swapped(mounted, tmp_path):
 
 
 def test_a_container_may_change_files_only_where_some_are_restored(tmp_path):
-    looks = Container(Site(tmp_path / "x"), tmp_path, ["/mnt/copies", "s3:x"]).words()
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    looks = Container(Site(tmp_path / "x"), tmp_path, [str(copies), "/mnt/away", "s3:x"]).words()
     assert [each for each in looks if each.startswith("--cap")] == ["--cap-drop=ALL", "--cap-add=DAC_READ_SEARCH"]
     assert [each for each in looks if each.startswith("--volume")] == [
-        "--volume=/mnt/copies:/mnt/copies", f"--volume={tmp_path}:/run/secrets:ro"]  # fmt: skip
+        f"--volume={copies}:{copies}", f"--volume={tmp_path}:/run/secrets:ro"]  # fmt: skip
     restores = Container(Site(tmp_path / "x"), tmp_path, ["s3:x"], into=tmp_path / "to").words()
     assert {"--cap-add=CHOWN", "--cap-add=FOWNER", f"--volume={tmp_path}/to:/restored", "--read-only"} < set(restores)
     assert not any("docker.sock" in each for each in restores)
