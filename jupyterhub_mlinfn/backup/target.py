@@ -62,6 +62,8 @@ class Run:
         yield (state := replace(state, repository=self.known(state.repository)))
         self.refuse_emptied(planning.newest(self._ours()))
         self.unlock()
+        if state.reason == "full" or self._is_full():
+            yield (state := self._room_made(state))
         for kind in (kind for kind in KINDS if self.place.source(kind).is_dir()):
             if kind == "service":  # after the homes: whoever has one in the snapshot has a uid in it as well
                 state = replace(state, stale=self.databases())
@@ -140,10 +142,25 @@ class Run:
 
     def _leave_room(self) -> None:
         """Nothing, unless copies would take the last of the disk that people work on. Raises Trouble, "full"."""
-        if is_folder(self.url) and os.stat(self.url).st_dev == os.stat(self.place.state).st_dev:
-            disk = shutil.disk_usage(self.url)
-            if disk.free < self.left_free * disk.total:
-                raise Trouble(self.url, "full", f"{self.left_free:.0%} of the disk are left to people's files")
+        if self._is_full():
+            raise Trouble(self.url, "full", f"{self.left_free:.0%} of the disk are left to people's files")
+
+    def _is_full(self) -> bool:
+        """True for a folder on the disk that people work on, of which only what is theirs is left."""
+        if not is_folder(self.url) or os.stat(self.url).st_dev != os.stat(self.place.state).st_dev:
+            return False
+        disk = shutil.disk_usage(self.url)
+        return disk.free < self.left_free * disk.total
+
+    def _room_made(self, state: State) -> State:
+        """The state without what need not be kept, which goes before the snapshots where there is no room for them."""
+        try:
+            return self._without_old(state, "--max-repack-size=0")  # packing anew would take room first
+        except Trouble as trouble:
+            if trouble.reason != "full":
+                raise
+            raise Trouble(self.url, "full", "not even room to remove what need not be kept; free some there by "
+                          "hand") from None  # fmt: skip
 
     def check(self, *more: str, cached: bool = False) -> None:
         """Nothing if the repository is sound, or what restic's cache has of it. Raises Trouble."""
@@ -165,12 +182,13 @@ class Run:
         return replace(state, reread=_now()) if is_due else state
 
     def _tidied(self, state: State) -> State:
-        if not _is_due(state.tidied, planning.TIDY_EVERY):
-            return state
+        return self._without_old(state) if _is_due(state.tidied, planning.TIDY_EVERY) else state
+
+    def _without_old(self, state: State, *more: str) -> State:
         self._step("tidy")
         for words in planning.forget_words(self.place.settings.backup, self.place.settings.instance):
             self.restic.ask(*words, PATIENCE)
-        self.restic.ask("prune", PATIENCE)
+        self.restic.ask("prune", PATIENCE, *more)
         return replace(state, tidied=_now())
 
     def _verified(self, state: State) -> State:

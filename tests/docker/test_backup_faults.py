@@ -16,7 +16,7 @@ from support.wait import until
 
 from jupyterhub_mlinfn.backup import restoring, service, state
 from jupyterhub_mlinfn.backup.place import KEY
-from jupyterhub_mlinfn.backup.target import snapshots
+from jupyterhub_mlinfn.backup.target import Run, snapshots
 from jupyterhub_mlinfn.backup.trouble import Trouble
 from jupyterhub_mlinfn.settings import Settings
 
@@ -131,6 +131,7 @@ def small_disk(tmp_path) -> Iterator[str]:
 
 
 def test_a_full_target_is_named_and_holds_up_no_other(site, small_disk):
+    (site.folder / "data/homes/zoe/too-large").write_bytes(os.urandom(4 << 20))
     two = Settings(backup={"targets": [small_disk, site.url]})
     both = service.Service(dataclasses.replace(site.place, settings=two, state=site.folder / "two"), look_s=0.2)
     state.save(site.folder / "two", dataclasses.replace(state.load(site.place.state, site.url), begun=""))
@@ -144,3 +145,28 @@ def test_a_full_target_is_named_and_holds_up_no_other(site, small_disk):
     full, good = both.states()
     assert (full.reason, good.reason) == ("full", "")
     assert "no space left" in full.trouble
+
+
+@pytest.fixture
+def small_run(site, small_disk, tmp_path) -> Run:
+    """A run with one home, on a disk with room for two states of it."""
+    (tmp_path / "data/homes").mkdir(parents=True)
+    settings = Settings(backup={"keep": {"hourly": 1, "daily": 0, "weekly": 0, "monthly": 0}})
+    here = dataclasses.replace(site.place, settings=settings, sources=tmp_path / "data", state=tmp_path / "state")
+    return Run(here, here.restic(small_disk), lambda told: None)
+
+
+def test_a_full_disk_has_room_again_without_what_need_not_be_kept(small_run):
+    subprocess.run(["mount", "-o", "remount,size=24m", small_run.url], check=True)
+    small_run.known("")
+
+    def snapshot():
+        (small_run.place.sources / "homes/large").write_bytes(os.urandom(9 << 20))
+        return small_run.snapshot("homes")
+
+    snapshot()
+    snapshot()
+    with pytest.raises(Trouble, match="it is full") as told:
+        snapshot()
+    full = state.State(small_run.url, repository=small_run.restic.identity()).failed(told.value, "now")
+    assert next(each for each in small_run.steps(full) if each.kinds).kinds["homes"].bytes == 9 << 20

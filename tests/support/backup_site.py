@@ -34,7 +34,8 @@ class BackupSite:
         (folder / "data/service/hub/export").mkdir(parents=True)
         (folder / "data/service/hub/live.sqlite").write_text("in use")
         (folder / "data/service/hub/export/live.sqlite").write_text("a copy")
-        (folder / "secrets").mkdir()
+        for made in ("secrets", "copies"):
+            (folder / made).mkdir()
         (folder / "secrets" / KEY).write_text("the key\n")
         config = folder / "mlinfn.yaml"
         config.write_text("images: [{slug: lab, title: Lab, image: mlinfn/lab}]\n"

@@ -23,10 +23,12 @@ class Recorder:
     """In place of restic, where the order counts. `errors` are what it could not read, `there` the snapshots."""
 
     def __init__(self, url=URL):
-        self.url, self.asked, self.errors, self.there = url, [], [], []
+        self.url, self.asked, self.errors, self.there, self.fails = url, [], [], [], ""
 
     def ask(self, *words, **more):
         self.asked.append(words)
+        if words[0] == self.fails:
+            raise Trouble(self.url, "full")
         if words[0] == "snapshots":
             return self.there
         errors = [{"message_type": "error", "error": {"message": each}} for each in self.errors]
@@ -120,3 +122,23 @@ def test_a_target_whose_folder_is_not_there_is_away(run, restic, tmp_path):
     with pytest.raises(Trouble, match="is the disk mounted"):
         list(run().steps(replace(GOOD, repository="")))
     assert restic.asked == []
+
+
+def test_a_full_target_loses_first_what_need_not_be_kept(run, restic):
+    list(run().steps(replace(GOOD, reason="full")))
+    assert restic.verbs[:4] == ["snapshots", "forget", "prune", "homes"]
+    assert "--max-repack-size=0" in restic.asked[2]
+
+
+def test_a_disk_that_people_work_on_is_emptied_of_old_copies_before_it_is_full(run, restic, tmp_path):
+    restic.url = str(tmp_path)
+    with pytest.raises(Trouble, match="left to people's files"):
+        list(run(left_free=1.1).steps(GOOD))
+    assert restic.verbs == ["snapshots", "forget", "prune"]
+
+
+def test_a_target_without_room_even_for_that_is_said(run, restic):
+    restic.fails = "prune"
+    with pytest.raises(Trouble, match=r"not even room to remove .* by hand") as told:
+        list(run().steps(replace(GOOD, reason="full")))
+    assert told.value.reason == "full"
