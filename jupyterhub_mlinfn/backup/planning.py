@@ -15,6 +15,10 @@ from cronsim import CronSim
 from ..settings import Backup, bytes_of
 from ..settings_backup import KINDS, Keep, Kind
 
+MACHINE = "machine:"
+"""What the tag begins with that says which machine made a snapshot."""
+GROUPS = "--group-by=host,paths"
+"""Not by tags: another machine may go on with what one began."""
 MARKER = ".mlinfn-noback"
 """A file of this name keeps its folder out of snapshots."""
 LIVE_DATABASES = ("hub/*.sqlite", "hub/*.sqlite-*")
@@ -53,12 +57,18 @@ def kind_of(snapshot: Mapping[str, Any]) -> Kind | None:
     return next((kind for kind in KINDS if tag(kind) in tags), None)
 
 
-def snapshot_words(kind: Kind, source: Path, instance: str, exclude: Iterable[str]) -> list[str]:
-    """Words for restic that make a snapshot of one kind of data."""
+def machine_of(snapshot: Mapping[str, Any]) -> str:
+    """The id of the machine that made it; empty for one that did not say."""
+    tags = snapshot.get("tags") or ()
+    return next((each.removeprefix(MACHINE) for each in tags if each.startswith(MACHINE)), "")
+
+
+def snapshot_words(kind: Kind, source: Path, instance: str, machine: str, exclude: Iterable[str]) -> list[str]:
+    """Words for restic that make a snapshot of one kind of data. Its path tells it from others, as its tag does."""
     left_out = [str(source / each) for each in LIVE_DATABASES] if kind == "service" else list(exclude)
     marker = [] if kind == "service" else [f"--exclude-if-present={MARKER}"]
-    return ["backup", f"--host={instance}", f"--tag={tag(kind)}", "--group-by=host,tags", "--exclude-caches",
-            *marker, *(f"--exclude={each}" for each in left_out), "--", str(source)]  # fmt: skip
+    return ["backup", f"--host={instance}", f"--tag={tag(kind)}", f"--tag={MACHINE}{machine}", GROUPS,
+            "--exclude-caches", *marker, *(f"--exclude={each}" for each in left_out), "--", str(source)]  # fmt: skip
 
 
 def forget_words(backup: Backup, instance: str) -> list[list[str]]:
@@ -74,8 +84,8 @@ def forget_words(backup: Backup, instance: str) -> list[list[str]]:
 
 def _forget(keep: Keep, kinds: Iterable[Kind], instance: str) -> list[str]:
     numbers = {f"--keep-{name}": getattr(keep, name) for name in ("hourly", "daily", "weekly", "monthly")}
-    return ["forget", f"--host={instance}", *(f"--tag={tag(kind)}" for kind in kinds), "--group-by=host,tags",
-            "--keep-last=1", *(f"{option}={number}" for option, number in numbers.items() if number)]  # fmt: skip
+    return ["forget", f"--host={instance}", *(f"--tag={tag(kind)}" for kind in kinds), GROUPS, "--keep-last=1",
+             *(f"{option}={number}" for option, number in numbers.items() if number)]  # fmt: skip
 
 
 def limits(backup: Backup) -> list[str]:

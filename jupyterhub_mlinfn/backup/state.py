@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -25,6 +26,8 @@ class State:
     url: str
     repository: str = ""
     """Its id, once it was seen."""
+    adopted: str = ""
+    """The last snapshot of another machine, in whose place this one has gone on."""
     begun: str = ""
     ended: str = ""
     good: str = ""
@@ -96,6 +99,16 @@ def save(folder: Path, state: State) -> State:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files.replace(folder / f"{name_of(state.url)}.json", json.dumps(asdict(state), indent=1) + "\n")
     return state
+
+
+def machine(folder: Path) -> str:
+    """What tells this machine from others that write to a target. It is made once, and is in no backup."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "machine"
+    with files.locked(path):
+        if not path.is_file():
+            files.replace(path, secrets.token_hex(8) + "\n")
+        return path.read_text().strip()
 
 
 @contextlib.contextmanager

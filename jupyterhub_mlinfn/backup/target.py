@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..errors import OperatorError
 from ..settings_backup import KINDS, Kind, is_folder
-from . import planning, sample
+from . import planning, refusals, sample
 from . import state as states
 from .place import Place
 from .planning import Taken
@@ -29,8 +30,6 @@ PATIENCE = "--retry-lock=15m"
 """What needs a target alone waits for members who get files back."""
 LEFT_FREE = 0.05
 """So much of a disk is left to the people whose files are on it as well."""
-MANY = 20
-"""A kind of data that had so many files does not lose them all in a day."""
 TOLD = 5
 """So many of the files that could not be read are named."""
 Say = Callable[[Mapping[str, Any]], None]
@@ -56,11 +55,18 @@ class Run:
         """The target."""
         return self.restic.url
 
+    @cached_property
+    def machine(self) -> str:
+        """The id of this machine."""
+        return states.machine(self.place.state)
+
     def steps(self, state: State) -> Iterator[State]:
         """The state after each thing that went well; the last has everything. Raises Trouble."""
         began = time.monotonic()
         yield (state := replace(state, repository=self.known(state.repository)))
-        self.refuse_emptied(planning.newest(self._ours()))
+        before = planning.newest(self.ours(state.adopted))
+        if not self.accept_empty:
+            refusals.emptied(self.url, before, self.place.source)
         self.unlock()
         if state.reason == "full" or self._is_full():
             yield (state := self._room_made(state))
@@ -78,8 +84,7 @@ class Run:
     def known(self, repository: str) -> str:
         """The repository's id; it is made where there never was one. Raises Trouble if it has gone or is another."""
         self._step("look")
-        if is_folder(self.url) and not os.path.isdir(self.url):
-            raise Trouble(self.url, "missing", "the folder is not there")
+        refusals.no_folder(self.url)
         if not repository:
             self._make()
         there = self.restic.identity()
@@ -95,23 +100,11 @@ class Run:
             if "already" not in str(trouble):
                 raise
 
-    def _ours(self) -> list[Mapping[str, Any]]:
-        """The snapshots of this instance; a target may have those of others."""
-        return [each for each in snapshots(self.restic) if each["hostname"] == self.place.settings.instance]
-
-    def refuse_emptied(self, before: Mapping[Kind, Mapping[str, Any]]) -> None:
-        """Nothing, unless a kind of data that had many files has none at all. Raises Trouble then.
-
-        The folder of a disk that is not mounted is empty. Snapshots of it would be good ones, and those before them
-        would be forgotten in their time.
-        """
-        if self.accept_empty:
-            return
-        for kind, snapshot in before.items():
-            count = planning.files_in(snapshot)
-            if count >= MANY and _is_empty(self.place.source(kind)):
-                raise Trouble(self.url, "emptied", f"{kind}: {count} files in the last snapshot, none now. If that is "
-                              "right: mlinfn backup run --accept-empty")  # fmt: skip
+    def ours(self, adopted: str) -> list[Mapping[str, Any]]:
+        """The snapshots of this instance, the newest last. Raises Trouble if another machine goes on making them."""
+        found = [each for each in snapshots(self.restic) if each["hostname"] == self.place.settings.instance]
+        refusals.another_machine(self.url, found, self.machine, adopted)
+        return found
 
     def unlock(self) -> None:
         """Locks of the dead are gone: restic knows them by the host's name and a process that is not there.
@@ -127,7 +120,8 @@ class Run:
     def snapshot(self, kind: Kind) -> Taken:
         """What was copied of a kind of data."""
         place, backup = self.place, self.place.settings.backup
-        words = planning.snapshot_words(kind, place.source(kind), place.settings.instance, backup.exclude)
+        words = planning.snapshot_words(kind, place.source(kind), place.settings.instance, self.machine,
+                                        backup.exclude)  # fmt: skip
 
         def progress(told: Mapping[str, Any]) -> None:
             self._leave_room()
@@ -224,17 +218,24 @@ def back_up(place: Place, url: str, say: Say, databases: Databases = lambda: "",
         return state
 
 
+def adopt(run: Run) -> State:
+    """The state from which this machine goes on with what is in a target, or anew where nothing is. Raises Trouble."""
+    refusals.no_folder(run.url)
+    known = states.load(run.place.state, run.url)
+    try:
+        there = [each["id"] for each in snapshots(run.restic) if each["hostname"] == run.place.settings.instance]
+        known = replace(known, repository=run.restic.identity(), adopted=there[-1] if there else "")
+    except Trouble as trouble:
+        if trouble.reason != "missing":
+            raise
+        known = replace(known, repository="", adopted="")
+    return states.save(run.place.state, known)
+
+
 def snapshots(restic: Restic, words: Sequence[str] = ()) -> list[Mapping[str, Any]]:
     """Our snapshots in a target, the newest last. Raises Trouble."""
     found = restic.ask("snapshots", "--no-lock", *words)
     return sorted((each for each in found if planning.kind_of(each)), key=lambda each: planning.moment(each["time"]))
-
-
-def _is_empty(folder: Path) -> bool:
-    if not folder.is_dir():
-        return True
-    with os.scandir(folder) as entries:
-        return not any(entries)
 
 
 def _is_due(last: str, every: timedelta) -> bool:

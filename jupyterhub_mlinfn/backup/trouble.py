@@ -7,8 +7,8 @@ from typing import Literal
 
 from ..errors import OperatorError
 
-Reason = Literal["key", "missing", "another", "emptied", "locked", "full", "denied", "away", "damaged", "killed",
-                 "busy", "settings", "other"]  # fmt: skip
+Reason = Literal["key", "missing", "another", "machine", "emptied", "locked", "full", "denied", "away", "damaged",
+                 "killed", "busy", "settings", "other"]  # fmt: skip
 BY_CODE: dict[int, Reason] = {10: "missing", 11: "locked", 12: "key"}
 BY_WORDS: tuple[tuple[Reason, str], ...] = (
     ("full", r"no space left|quota ?exceeded|quota has been exceeded|insufficient storage|storage ?full|\b507\b"),
@@ -20,6 +20,7 @@ SAID: dict[Reason, str] = {
     "key": "the key in secrets/backup does not open it",
     "missing": "there is no repository; is the disk mounted, or was it emptied?",
     "another": "another repository than before is there",
+    "machine": "another machine writes to it",
     "emptied": "what it has copies of has gone; is the disk mounted?",
     "locked": "somebody else works on it",
     "full": "it is full",

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import restoring, service
+from . import restoring, service, target
 from . import state as states
 from .place import KEY, Place
 from .planning import kind_of
@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
     """The words that the container takes."""
     top = argparse.ArgumentParser(prog="python3 -m jupyterhub_mlinfn.backup")
     verbs = top.add_subparsers(dest="verb")
-    for name in ("serve", "run", "list", "check", "forget", "key", "settings", "restore", "everything"):
+    for name in ("serve", "run", "list", "check", "forget", "adopt", "key", "settings", "restore",
+                 "everything"):  # fmt: skip
         verb = verbs.add_parser(name)
         verb.add_argument("--target", action="append", default=[])
         verb.add_argument("--when", default=restoring.LATEST)
@@ -66,10 +67,20 @@ def forget(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     (url,) = words.target
     with states.alone(place.state, url) as held:
         restic = place.restic(url, (held,))
-        there = snapshots(restic)
+        Run(place, restic, say).ours(states.load(place.state, url).adopted)
+        there = snapshots(restic)  # also of instances that are no more
         gone = [restoring.named(there, name) for name in words.what]
         restic.ask("forget", "--prune", *(each["id"] for each in gone))
     return [restoring.as_data(each) for each in gone]
+
+
+def adopt(place: Place, words: argparse.Namespace, say: Say) -> Answer:
+    """The state of each target from which this machine goes on with it. Raises Trouble."""
+    done = []
+    for url in words.target:
+        with states.alone(place.state, url) as held:
+            done.append(asdict(target.adopt(Run(place, place.restic(url, (held,)), say))))
+    return done
 
 
 def key(place: Place, words: argparse.Namespace, say: Say) -> Answer:
@@ -126,6 +137,6 @@ def _found(place: Place, words: argparse.Namespace) -> tuple[Restic, dict]:
 
 
 VERBS: Mapping[str, Callable[[Place, argparse.Namespace, Say], Answer]] = {
-    "run": run, "list": list_, "check": check, "forget": forget, "key": key, "settings": settings, "restore": restore,
-    "everything": everything,
+    "run": run, "list": list_, "check": check, "forget": forget, "adopt": adopt, "key": key, "settings": settings,
+    "restore": restore, "everything": everything,
 }  # fmt: skip

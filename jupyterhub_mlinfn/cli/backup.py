@@ -97,6 +97,17 @@ def forget(
 
 
 @app.command()
+def adopt(
+    context: typer.Context,
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="As in `backup.targets`.")], json: Json = False,
+) -> None:
+    """Have this machine write to a target in place of another one, which does not any more."""
+    (done,) = _work(context.obj, target, "adopt", json=json)
+    new = "" if done["repository"] else " Nothing is there: the next run makes a new repository."
+    _tell(done, [f"{target} is this machine's from now on.{new} Copy now: mlinfn backup run"], json)
+
+
+@app.command()
 def status(context: typer.Context, json: Json = False) -> None:
     """How each target stands. Exit code 1 if the newest good snapshot of one is too old."""
     from dataclasses import asdict

@@ -39,6 +39,8 @@ AGAIN = "mlinfn backup run"
 REMEDIES: Mapping[str, str] = {
     "missing": "mount its disk, then: mlinfn up",
     "emptied": "mount its disk, then: mlinfn up",
+    "another": "if it is the right one: mlinfn backup adopt {url}",
+    "machine": "if this machine goes on in its place: mlinfn backup adopt {url}",
 }
 """What mends a trouble that does not mend itself."""
 
@@ -148,7 +150,7 @@ def finding(settings: Settings, seen: Seen) -> Finding:
 
 
 def _remedy(wrong: Sequence[State]) -> str:
-    return next((REMEDIES[each.reason] for each in wrong if each.reason in REMEDIES), AGAIN)
+    return next((REMEDIES[each.reason].format(url=each.url) for each in wrong if each.reason in REMEDIES), AGAIN)
 
 
 def _known_good(state: State, now: datetime) -> datetime:

@@ -40,7 +40,8 @@ def restore(
         return
     kept = [f"What was there before is in {done['before']}; remove it when all is well."] if done["before"] else []
     lines(f"{done['instance']} is in {done['root']} as it was at {done['time'][:16]}.", *kept,
-          "Start it with: mlinfn up")
+          "Start it with: mlinfn up",
+          "A new machine makes copies once it is told to, for each target: mlinfn backup adopt TARGET")
 
 
 def _restored(site: Site, wanted: tuple[str, str, str], secrets: Path, say: Any) -> dict[str, Any]:

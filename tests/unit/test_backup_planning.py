@@ -30,13 +30,14 @@ SNAPSHOTS = [snapshot("homes", "2026-11-23T03:00:00.1Z", "aaaa"), snapshot("room
 
 
 def test_homes_are_taken_without_what_members_and_the_site_leave_out():
-    words = planning.snapshot_words("homes", Path("/data/homes"), "mlinfn", [".cache"])
-    assert {"--tag=kind:homes", "--host=mlinfn", "--exclude=.cache", "--exclude-if-present=.mlinfn-noback"} < set(words)
+    words = planning.snapshot_words("homes", Path("/data/homes"), "mlinfn", "00ff", [".cache"])
+    assert {"--tag=kind:homes", "--tag=machine:00ff", "--host=mlinfn", "--exclude=.cache",
+            "--exclude-if-present=.mlinfn-noback"} < set(words)  # fmt: skip
     assert words[-2:] == ["--", "/data/homes"]
 
 
 def test_of_the_service_only_databases_in_use_are_left_out():
-    words = planning.snapshot_words("service", Path("/data/service"), "mlinfn", [".cache"])
+    words = planning.snapshot_words("service", Path("/data/service"), "mlinfn", "00ff", [".cache"])
     assert [each for each in words if each.startswith("--exclude=")] == [
         "--exclude=/data/service/hub/*.sqlite", "--exclude=/data/service/hub/*.sqlite-*"]  # fmt: skip
     assert not any(each.startswith("--exclude-if-present") for each in words)
@@ -46,6 +47,7 @@ def test_kinds_that_are_kept_alike_are_forgotten_in_one_call():
     [words] = planning.forget_words(Backup(), "mlinfn")
     assert {"--keep-hourly=24", "--keep-daily=14", "--keep-weekly=8", "--keep-monthly=12", "--keep-last=1"} < set(words)
     assert len([each for each in words if each.startswith("--tag=")]) == 5
+    assert "--group-by=host,paths" in words, "the tag of a machine divides no kind"
     first, second = planning.forget_words(Backup(keep_other={"service": {"monthly": 60, "hourly": 0}}), "mlinfn")
     assert "--tag=kind:service" not in first
     assert {"--tag=kind:service", "--keep-monthly=60"} < set(second)

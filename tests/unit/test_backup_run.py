@@ -142,3 +142,23 @@ def test_a_target_without_room_even_for_that_is_said(run, restic):
     with pytest.raises(Trouble, match=r"not even room to remove .* by hand") as told:
         list(run().steps(replace(GOOD, reason="full")))
     assert told.value.reason == "full"
+
+
+@pytest.mark.parametrize(("tags", "adopted", "is_refused"), [
+    (["machine:another"], "", True), (["machine:another"], "older", True), (["machine:another"], "aaaa", False),
+    ([], "", False),
+], ids=["another", "again", "adopted", "it did not say"])  # fmt: skip
+def test_what_another_machine_writes_to_is_not_written_to(run, restic, tmp_path, tags, adopted, is_refused):
+    (tmp_path / "data/homes/anna").mkdir()
+    restic.there = [{**SNAPSHOT, "tags": ["kind:homes", *tags]}]
+    with pytest.raises(Trouble, match=r"another machine .* adopt s3:") if is_refused else contextlib.nullcontext():
+        list(run().steps(replace(GOOD, adopted=adopted)))
+    assert ("backup" in {words[0] for words in restic.asked}) != is_refused
+
+
+def test_a_machine_knows_its_own_snapshots(run, restic, tmp_path):
+    (tmp_path / "data/homes/anna").mkdir()
+    restic.there = [{**SNAPSHOT, "tags": ["kind:homes", f"machine:{run().machine}"]}]
+    list(run().steps(GOOD))
+    restic.there.append({**restic.there[0], "hostname": "other", "tags": ["kind:homes", "machine:another"]})
+    list(run().steps(GOOD))

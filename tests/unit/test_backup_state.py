@@ -1,6 +1,7 @@
 """What is known of targets: its file, its lock, its metrics, and what a keeper reads of it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -45,6 +46,12 @@ def test_what_is_done_once_a_day_is_due(last, due):
     assert target._is_due(last, timedelta(hours=20)) == due
 
 
+def test_a_machine_has_one_id_for_ever(tmp_path):
+    with ThreadPoolExecutor() as threads:
+        (one,) = set(threads.map(lambda number: state.machine(tmp_path / "backup"), range(8)))
+    assert state.machine(tmp_path / "backup") == one != state.machine(tmp_path / "other")
+
+
 def test_only_one_of_ours_works_on_a_target(tmp_path):
     with state.alone(tmp_path, URL), state.alone(tmp_path, "/other"), pytest.raises(Trouble, match="already"), \
             state.alone(tmp_path, URL):  # fmt: skip
@@ -78,6 +85,7 @@ def test_a_run_that_was_cut_off_did_not_end_well():
     (Seen((State(URL).failed(Trouble(URL, "key"), THEN.isoformat()).failed(Trouble(URL, "away"), NOW.isoformat()),),
           now=LATER), "red", "it does not answer"),
     (Seen((GOOD.failed(Trouble(URL, "missing"), NOW.isoformat()),), now=NOW), "amber", "is the disk mounted"),
+    (Seen((GOOD.failed(Trouble(URL, "machine"), NOW.isoformat()),), now=NOW), "amber", "another machine writes"),
     (Seen((replace(AWAY, good="2036-01-01T00:00:00+00:00"),), now=LATER), "red", "it does not answer"),
     (Seen((GOOD,), key_was_shown=False, now=NOW), "amber", "safe"),
     (Seen((GOOD,), on_one_disk=True, now=NOW), "amber", "dies with it"),
