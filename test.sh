@@ -47,7 +47,7 @@ need python3=python3 git=git shellcheck=shellcheck fusermount3=fuse3 cc=tcc  # f
 make_environment
 needs=$(.venv/bin/python tests/support/needs.py "$@")
 case " $needs " in *" engine "*)
-  need curl=curl debootstrap=debootstrap zstd=zstd nft=nftables ip=iproute2 iptables=iptables \
+  need curl=curl sshd=openssh-server debootstrap=debootstrap zstd=zstd nft=nftables ip=iproute2 iptables=iptables \
     docker-registry=docker-registry
   make_engine ;;
 esac

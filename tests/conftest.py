@@ -40,4 +40,5 @@ pytest_plugins = [
     "support.backup_site",
     "support.members_site",
     "support.restoring",
+    "support.sftp",
 ]

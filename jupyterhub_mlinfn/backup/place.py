@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .. import files
 from ..errors import OperatorError
 from ..settings import Settings, load
 from ..settings_backup import Kind
@@ -58,14 +59,30 @@ class Place:
         if not key.is_file():
             raise OperatorError(f"There is no key {KEY} in secrets/backup. Make it with: sudo mlinfn prepare")
         environment = dict(credentials(self.secrets / CREDENTIALS).get(url, {}))
-        if (self.secrets / RCLONE).is_file():
-            environment["RCLONE_CONFIG"] = str(self.secrets / RCLONE)
+        if url.startswith("rclone:"):
+            environment["RCLONE_CONFIG"] = str(self._rclone())
         options = (f"-osftp.args={self._ssh_words()}",) if url.startswith("sftp:") else ()
         return Restic(url, key, self.state / "cache", environment, options, inherited=inherited)
 
     def with_secrets(self, secrets: Path) -> Place:
         """The same with another folder of secrets."""
         return replace(self, secrets=secrets)
+
+    def _rclone(self) -> Path:
+        """A copy of the configuration that was given, made anew when another one is. Raises OperatorError without one.
+
+        rclone writes into it: many clouds give a new token in place of each that is used.
+        """
+        given, copy, copied = self.secrets / RCLONE, self.state / RCLONE, self.state / f"{RCLONE}.given"
+        if not given.is_file():
+            raise OperatorError(f"There is no {RCLONE} in secrets/backup. `rclone config` writes it.")
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with files.locked(copy):
+            text = given.read_text()
+            if not copy.is_file() or not copied.is_file() or copied.read_text() != text:
+                files.replace(copy, text)
+                files.replace(copied, text)
+        return copy
 
     def _ssh_words(self) -> str:
         hosts = f"-oUserKnownHostsFile={self.secrets / SSH_HOSTS}"

@@ -174,6 +174,23 @@ def test_credentials_that_make_no_sense_are_refused(tmp_path, text, said):
         place.credentials(tmp_path / "targets.ini")
 
 
+def test_rclone_keeps_the_tokens_that_it_gets_until_another_configuration_is_given(tmp_path):
+    here = place.Place(SETTINGS, tmp_path, tmp_path / "state", tmp_path)
+    (tmp_path / place.KEY).touch()
+    with pytest.raises(OperatorError, match=r"no rclone\.conf"):
+        here.restic("rclone:box:b")
+    (tmp_path / place.RCLONE).write_text("[box]\ntoken = first\n")
+    used = Path(here.restic("rclone:box:b").environment["RCLONE_CONFIG"])
+    used.write_text("[box]\ntoken = second\n")
+    here.restic("rclone:box:b")
+    assert used.read_text() == "[box]\ntoken = second\n"
+    assert (tmp_path / place.RCLONE).read_text() == "[box]\ntoken = first\n"
+    (tmp_path / place.RCLONE).write_text("[box]\ntoken = third\n")
+    here.restic("rclone:box:b")
+    assert used.read_text() == "[box]\ntoken = third\n"
+    assert used.stat().st_mode & 0o777 == 0o600
+
+
 def test_compose_mounts_the_folders_among_the_targets_that_are_there():
     settings = Settings(instance="a", backup={"targets": ["/mnt/a$b", "s3:x", "/mnt/away"]})
     part = backup_service.compose_part(settings, "gpu1", "Europe/Rome", {"/mnt/a$b": "/mnt"})["services"]["backup"]
