@@ -20,6 +20,8 @@ ANSWER_S = 60
 ENDS_S = 5
 SOME_UNREAD = 3
 """Its exit code for a snapshot that lacks files which could not be read."""
+SOME_LOST = "Fatal: There were"
+"""How it ends when it could not restore all."""
 GONE = ("no such file or directory", "file does not exist")
 Message = Mapping[str, Any]
 
@@ -55,7 +57,7 @@ class Restic:
         return answers
 
     def stream(self, *words: str, limit_s: float | None = None) -> Iterator[Message]:
-        """What it answers, line by line, with a message "error" for each file that it could not read. May raise."""
+        """What it answers, line by line, with an "error" for each file that it could not read or restore. May raise."""
         errors: list[Message] = []
         with self.output(*words, limit_s=limit_s, errors=errors) as process:
             yield from messages_in(process.stdout)
@@ -97,8 +99,9 @@ class Restic:
         said.seek(0)
         lines = said.read().splitlines()
         messages = [_parsed(line) for line in lines]
-        if code in (0, SOME_UNREAD) and words[0] == "backup":
-            return [each for each in messages if each.get("message_type") == "error"]
+        is_rest_done = words[0] == "restore" and any(said.startswith(SOME_LOST) for said in _ends(messages))
+        if is_rest_done or (code in (0, SOME_UNREAD) and words[0] == "backup"):
+            return errors_in(messages)
         if code:
             raise understood(self.url, code, _last_words(messages, lines))
         return []
@@ -129,8 +132,12 @@ def _end(process: subprocess.Popen) -> None:
 
 def unread(messages: Sequence[Message]) -> list[str]:
     """Errors about files that are there; one that has gone since it was listed is as if it had gone before."""
-    errors = [error_in(each) for each in messages if each.get("message_type") == "error"]
-    return [each for each in errors if not each.endswith(GONE)]
+    return [said for each in errors_in(messages) if not (said := error_in(each)).endswith(GONE)]
+
+
+def errors_in(messages: Sequence[Message]) -> list[Message]:
+    """Those about a file, or about the repository."""
+    return [each for each in messages if each.get("message_type") == "error"]
 
 
 def error_in(message: Message) -> str:
@@ -158,7 +165,10 @@ def _parsed(text: str) -> Any:
 
 
 def _last_words(messages: Sequence[Message], lines: Sequence[str]) -> str:
-    fatal = [each["message"] for each in messages if each.get("message_type") == "exit_error"]
-    single = [error_in(each) for each in messages if each.get("message_type") == "error"]
+    single = [error_in(each) for each in errors_in(messages)]
     other = [line for line, each in zip(lines, messages, strict=True) if not each and line.strip()]
-    return " ".join([*fatal[-1:], *single[:1], *other[-2:]]) or "it did not say why"
+    return " ".join([*_ends(messages)[-1:], *single[:1], *other[-2:]]) or "it did not say why"
+
+
+def _ends(messages: Sequence[Message]) -> list[str]:
+    return [each["message"] for each in messages if each.get("message_type") == "exit_error"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,11 +14,14 @@ from typing import Any
 from ..errors import UserError
 from ..settings_backup import KINDS, Kind
 from .planning import escaped, kind_of, moment, newest
-from .restic import Message, Restic
+from .restic import GONE, Message, Restic, error_in, errors_in
+from .trouble import Trouble, short
 
 Snapshot = Mapping[str, Any]
 Progress = Callable[[Message], None]
 LATEST = "latest"
+UNKNOWN = "\ufffd"
+"""What JSON has in place of a byte that is no text."""
 SHORT_ID = re.compile(r"[0-9a-f]{4,64}")
 WHEN = "latest, a date such as 2026-11-24, a time such as 2026-11-24T15:00, or the id of a snapshot"
 
@@ -84,14 +90,84 @@ def parsed(what: str) -> tuple[Kind, str]:
 
 
 def restore(restic: Restic, snapshot: Snapshot, inner: str, folder: Path, progress: Progress) -> Message:
-    """What restic says at the end. A folder comes with what is in it, a file alone. Raises Trouble, UserError."""
+    """What restic says at the end, with `missing`. A folder comes with what is in it, a file alone.
+
+    Missing are paths in the kind of data, of what the repository has lost. Nothing half is left at them, and where any
+    is, the others were not compared once more after they were written. Raises Trouble, UserError.
+    """
     path = PurePosixPath(snapshot["paths"][0]) / inner
     if _is_folder(restic, snapshot, path):
-        words = [f"{snapshot['id']}:{path}"]
+        top, words = PurePosixPath(inner), [f"{snapshot['id']}:{path}"]
     else:
+        top = PurePosixPath(inner).parent
         words = [f"{snapshot['id']}:{path.parent}", f"--include=/{escaped(path.name)}"]
     said = restic.ask("restore", *words, f"--target={folder}", "--verify", "--sparse", progress=progress)
-    return next((each for each in said if each.get("message_type") == "summary"), {})
+    missing = _missing(restic, said, folder)
+    for half in {path for each in missing for path in _named(folder, each)}:
+        missing |= _removed(half, folder)
+    summary = next((each for each in said if each.get("message_type") == "summary"), {})
+    return {**summary, "missing": sorted(str(top / each.lstrip("/")) for each in missing)}
+
+
+def _missing(restic: Restic, said: Sequence[Message], folder: Path) -> set[str]:
+    """What the repository does not have any more. Raises Trouble where something else is the matter."""
+    lost = errors_in(said)
+    for each in lost:  # an error of this machine names the folder: no rights nor links are for a file that did not come
+        is_own = str(folder) in error_in(each) and not error_in(each).endswith(GONE)
+        if is_own or "item" not in each:
+            raise Trouble(restic.url, "other", short(error_in(each)))
+    if lost:
+        restic.identity()  # or else it is only away
+    return {each["item"] for each in lost}
+
+
+def _removed(half: Path, folder: Path) -> set[str]:
+    """Other names of a file that came only in part. It is gone, as all its names are, and a folder without its list."""
+    if not os.path.lexists(half):
+        return set()
+    inode = half.lstat()
+    with _times_kept(half.parent):
+        if stat.S_ISDIR(inode.st_mode):
+            with contextlib.suppress(OSError):  # it is not empty
+                half.rmdir()
+            return set()
+        half.unlink()
+    return _linked(folder, inode.st_ino) if inode.st_nlink > 1 else set()
+
+
+def _linked(folder: Path, inode: int) -> set[str]:
+    """The names that a file had below the folder; by steps, since no system call takes a path of any length."""
+    found = set()
+    for above, _, names, handle in os.fwalk(folder):
+        for name in names:
+            if os.stat(name, dir_fd=handle, follow_symlinks=False).st_ino == inode:
+                with _times_kept(handle):
+                    os.unlink(name, dir_fd=handle)
+                found.add("/" + _told(os.path.relpath(os.path.join(above, name), folder)))
+    return found
+
+
+@contextlib.contextmanager
+def _times_kept(folder: Path | int) -> Iterator[None]:
+    """What is removed from the folder inside the block does not show in its time, which is that of the original."""
+    before = os.stat(folder)
+    yield
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _named(folder: Path, item: str) -> list[Path]:
+    """Where it is: in several places, perhaps, if its name has bytes that are no text, which are all alike in JSON."""
+    found = [folder] if item != "/" else []
+    for part in PurePosixPath(item).parts[1:]:
+        names = ([part] if UNKNOWN not in part else os.listdir(above) for above in found)
+        found = [above / name for above, those in zip(found, names, strict=True) for name in those
+                 if _told(name) == _told(part)]  # fmt: skip
+    return found
+
+
+def _told(name: str) -> str:
+    """The name as restic tells it, as far as that can be known."""
+    return re.sub(f"{UNKNOWN}+", UNKNOWN, os.fsencode(name).decode(errors="replace"))
 
 
 def _is_folder(restic: Restic, snapshot: Snapshot, path: PurePosixPath) -> bool:

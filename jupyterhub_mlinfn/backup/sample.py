@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .planning import Taken, drawn, escaped, nanoseconds
-from .restic import Message, Restic
-from .trouble import Trouble
+from .restic import Message, Restic, error_in, errors_in
+from .trouble import Trouble, understood
 
 FILES = 5
 """Of each kind of data."""
@@ -38,14 +38,12 @@ def verify(restic: Restic, kinds: Iterable[Taken], scratch: Path, chance: random
 def _restored(restic: Restic, snapshot: str, nodes: Iterable[Message], scratch: Path) -> str:
     """What restic complains of: the service may give no file to its owner, so it always does; the bytes count."""
     removed(scratch)
-    try:
-        includes = (f"--include={escaped(node['path'])}" for node in nodes)
-        restic.ask("restore", snapshot, f"--target={scratch}", *includes)
-    except Trouble as trouble:
-        if trouble.reason != "other":
-            raise
-        return str(trouble)
-    return ""
+    includes = (f"--include={escaped(node['path'])}" for node in nodes)
+    said = restic.ask("restore", snapshot, f"--target={scratch}", *includes)
+    wrong = [understood(restic.url, 1, error_in(each)) for each in errors_in(said)]
+    if serious := [each for each in wrong if each.reason in ("full", "away")]:
+        raise serious[0]
+    return str(wrong[0]) if wrong else ""
 
 
 def _compared(url: str, node: Message, scratch: Path, said: str) -> bool:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from . import restoring, service, target
@@ -101,11 +101,16 @@ def _opens(restic: Restic, path: Path) -> str:
 
 
 def settings(place: Place, words: argparse.Namespace, say: Say) -> Answer:
-    """The mlinfn.yaml in a target, and which moment it is of. Raises Trouble, UserError."""
+    """The mlinfn.yaml in a target, empty if it is lost, and which moment it is of. Raises Trouble, UserError."""
     restic, found = _found(place, words)
+    snapshot = restoring.of_kind(found, "service")
     with tempfile.TemporaryFile() as text:
-        snapshot = restoring.of_kind(found, "service")
-        restoring.dump(restic, snapshot, "settings/mlinfn.yaml", text)
+        try:
+            restoring.dump(restic, snapshot, "settings/mlinfn.yaml", text)
+        except Trouble as trouble:
+            if trouble.reason != "other":
+                raise
+            text.truncate(0)
         text.seek(0)
         return {"text": text.read().decode(), "instance": snapshot["hostname"], "time": snapshot["time"]}
 
@@ -127,7 +132,8 @@ def _restored(restic: Restic, snapshot: Snapshot, inner: str, folder: Path, say:
     kind = kind_of(snapshot)
     told = restoring.restore(restic, snapshot, inner, folder, lambda each: say(
         {"target": restic.url, "step": kind, "percent": round(100 * each.get("percent_done", 0))}))
-    return {**restoring.as_data(snapshot), "restored": told.get("files_restored", 0)}
+    missing = [str(PurePosixPath(kind, each)) for each in told["missing"]]
+    return {**restoring.as_data(snapshot), "restored": told.get("files_restored", 0), "missing": missing}
 
 
 def _found(place: Place, words: argparse.Namespace) -> tuple[Restic, dict]:

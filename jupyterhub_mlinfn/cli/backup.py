@@ -70,7 +70,9 @@ def restore(
     context: typer.Context,
     what: Annotated[str, typer.Argument(metavar="WHAT", help="Kind of data and path, such as homes/anna/thesis.")],
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="A new folder, in which it is put.")],
-    when: When = "latest", target: Target = None, json: Json = False,
+    when: When = "latest", target: Target = None, partial: Annotated[
+        bool, typer.Option("--partial", help="Also without what the target has lost.")] = False,
+    json: Json = False,
 ) -> None:
     """Get files back into a new folder, with their owners and rights. Nothing that is there is changed."""
     from ..backup import restoring
@@ -80,8 +82,14 @@ def restore(
     one = _targets(context.obj, target)[:1]
     with put_back.beside(to) as folder:
         done = _work(context.obj, one[0], "restore", "--when", when, "--", what, into=folder, json=json)
-    said = f"{to} has {what} as it was at {_minute(done['time'])}: {done['restored']} files and folders."
-    _tell({**done, "to": to}, [said], json)
+        if not partial:
+            put_back.refuse_missing(done["missing"])
+    said = [f"{to} has {what} as it was at {_minute(done['time'])}: {done['restored']} files and folders."]
+    if done["missing"]:
+        note = to.with_name(f"{to.name}-{put_back.MISSING}")
+        put_back.note(note, f"{one[0]}, {done['instance']}, {done['time']}", done["missing"])
+        said.append(f"{len(done['missing'])} that the target has lost are not there: {note}")
+    _tell({**done, "to": to}, said, json)
 
 
 @app.command()

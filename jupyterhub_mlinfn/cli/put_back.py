@@ -10,18 +10,23 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import files
+from ..backup.trouble import plain
 from ..errors import OperatorError, UserError
 from ..settings_backup import KINDS
 from . import backup_service
 from .site import CHECKOUT, Site
 
 STAGING, BEFORE, COMPLETE = ".restoring", ".before-restore", "complete"
+MISSING = "not-restored.txt"
+"""Names what the target has lost: beside what was restored, then in the root."""
+BOOK = "service/hub/export/identity.sqlite"
+NAMED = 3
 PLACES: Mapping[str, str] = {
     "homes": "users", "groups": "groups", "shared": "shared", "rooms": "rooms", "service/hub": "hub",
     "service/secrets": "secrets",
@@ -86,17 +91,49 @@ def moment(root: Path) -> str:
     return (root / STAGING / COMPLETE).read_text()
 
 
-def complete(root: Path, moment: str) -> None:
-    """What is in the staging folder is whole from now on. Raises OperatorError if it is not."""
+def note(path: Path, of: str, missing: Sequence[str]) -> None:
+    """Write down what did not come of the copies of a moment, a line for each, if anything did not."""
+    if missing:
+        files.replace(path, "\n".join([f"# Lost in {of}", *map(plain, missing)]) + "\n")
+
+
+def noted(path: Path) -> list[str]:
+    """What was written down there; of a folder, nothing came."""
+    return path.read_text().splitlines()[1:] if path.is_file() else []
+
+
+def came(root: Path, of: str) -> bool:
+    """True if everything that is still in the copies of that moment was restored, and refused for what is not."""
+    note = root / STAGING / MISSING
+    return note.is_file() and note.read_text().startswith(f"# Lost in {of}\n")
+
+
+def refuse_missing(missing: Sequence[str], where: str = "") -> None:
+    """Nothing, if all came. Raises OperatorError, which says the word that takes what did come."""
+    if missing:
+        some, more = ", ".join(map(plain, missing[:NAMED])), len(missing) - NAMED
+        others = f" and {more} more{where}" if more > 0 else ""
+        raise OperatorError(f"The target has lost {some}{others}. Nothing was changed. To have what there is besides: "
+                            "the same command with --partial. Another target or moment may have all.")  # fmt: skip
+
+
+def complete(root: Path, moment: str, *, partial: bool = False) -> None:
+    """What is in the staging folder is whole from now on, or all that there is. Raises OperatorError if it is not."""
     folder = root / STAGING
+    lost = noted(folder / MISSING)
+    if not partial:
+        refuse_missing(lost, f" ({folder / MISSING})")
     if missing := [kind for kind in KINDS if not (folder / kind).is_dir()]:
         raise OperatorError(f"The backup has no {', '.join(missing)}, so it is no whole one. Nothing was changed.")
     hub = folder / "service/hub"
-    if not (databases := list((hub / "export").glob("*.sqlite"))):
+    databases = list((hub / "export").glob("*.sqlite"))
+    if not databases or any(PurePosixPath(BOOK).is_relative_to(each) for each in lost):
         raise OperatorError("The backup has no copies of the hub's databases, so nobody would have their uid. Nothing "
                             "was changed. Name another moment with --when.")  # fmt: skip
     for copy in databases:
         copy.rename(hub / copy.name)
+    if not lost:
+        (root / MISSING).unlink(missing_ok=True)  # of an earlier restore
     os.sync()
     files.replace(folder / COMPLETE, moment)
 
@@ -108,6 +145,8 @@ def swap(root: Path, config: Path) -> Path | None:
         if (folder / name).is_dir():
             _exchange(folder / name, root / place, before)
     _settings(folder / "service/settings", config)
+    if (folder / MISSING).exists():
+        (folder / MISSING).replace(root / MISSING)
     (folder / COMPLETE).unlink()
     shutil.rmtree(folder)
     return before if before.exists() else None

@@ -14,6 +14,9 @@ import typer
 from .output import Json, as_json, lines
 from .site import Site
 
+TOLD = 20
+"""So many of the files that did not come are named on the screen."""
+
 
 def register(app: typer.Typer) -> None:
     """Put the verb of this module into the command."""
@@ -28,43 +31,61 @@ def restore(
         "--credentials", metavar="FILE", help="A targets.ini, or a folder of credentials.")] = None,
     when: Annotated[str, typer.Option("--when", metavar="W", help="latest, a date or a time.")] = "latest",
     instance: Annotated[str, typer.Option("--instance", metavar="I", help="Whose, if there are several.")] = "",
+    partial: Annotated[bool, typer.Option("--partial", help="Also without what the target has lost.")] = False,
     json: Json = False,
 ) -> None:
     """Get everything back on a new machine: people, uids, files, secrets, settings. The services must be down."""
     from .backup import progress
 
     with _secrets(key, credentials) as secrets:
-        done = _restored(context.obj, (source, when, instance), secrets, progress(json))
+        done = _restored(context.obj, (source, when, instance, partial), secrets, progress(json))
     if json:
         as_json(done)
         return
+    from .put_back import MISSING
+
+    lost = [f"Not there: {each}" for each in done["missing"][:TOLD]]
+    lost += [f"What the target has lost is in {done['root']}/{MISSING}."] if lost else []
     kept = [f"What was there before is in {done['before']}; remove it when all is well."] if done["before"] else []
-    lines(f"{done['instance']} is in {done['root']} as it was at {done['time'][:16]}.", *kept,
+    lines(f"{done['instance']} is in {done['root']} as it was at {done['time'][:16]}.", *lost, *kept,
           "Start it with: mlinfn up",
           "A new machine makes copies once it is told to, for each target: mlinfn backup adopt TARGET")
 
 
-def _restored(site: Site, wanted: tuple[str, str, str], secrets: Path, say: Any) -> dict[str, Any]:
+def _restored(site: Site, wanted: tuple[str, str, str, bool], secrets: Path, say: Any) -> dict[str, Any]:
     from ..settings import load
     from . import backup_container, put_back
 
-    source, when, instance = wanted
-    container = backup_container.Container(site, secrets, [source])
+    source, when, instance, partial = wanted
     words = ["--when", when, *(["--instance", instance] if instance else [])]
-    told = backup_container.work(container, "settings", *words, say=say)
-    (secrets / "mlinfn.yaml").write_text(told["text"])
+    told = backup_container.work(backup_container.Container(site, secrets, [source]), "settings", *words, say=say)
+    (secrets / "mlinfn.yaml").write_text(told["text"] or _own(site.config, partial))
     settings = load(secrets / "mlinfn.yaml")
     put_back.refuse_running(settings.instance, _containers(settings.instance))
     put_back.refuse_mounts(settings.root)
     if not put_back.is_complete(settings.root):
-        folder = put_back.staging(settings.root)
-        container = backup_container.Container(site, secrets, [source], into=folder)
-        backup_container.work(container, "everything", *words, say=say)
-        put_back.complete(settings.root, told["time"])
+        of = f"{source}, {told['instance']}, {told['time']}"
+        if not partial or not put_back.came(settings.root, of):
+            folder = put_back.staging(settings.root)
+            container = backup_container.Container(site, secrets, [source], into=folder)
+            done = backup_container.work(container, "everything", *words, say=say)
+            put_back.note(folder / put_back.MISSING, of, [path for each in done for path in each["missing"]])
+        put_back.complete(settings.root, told["time"], partial=partial)
     moment = put_back.moment(settings.root)  # of the one before, if that was interrupted
     before = put_back.swap(settings.root, site.config)
     return {"instance": told["instance"], "time": moment, "root": str(settings.root),
-            "before": str(before) if before else None}  # fmt: skip
+            "before": str(before) if before else None,
+            "missing": put_back.noted(settings.root / put_back.MISSING)}  # fmt: skip
+
+
+def _own(config: Path, partial: bool) -> str:
+    """The settings of this machine, where those in the target are lost. Raises OperatorError."""
+    from ..errors import OperatorError
+
+    if partial and config.is_file():
+        return config.read_text()
+    raise OperatorError(f"The target has lost mlinfn.yaml. Write it into {config} as it was, then: the same command "
+                        "with --partial. Another target or moment may have all.")  # fmt: skip
 
 
 def _containers(instance: str) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -84,8 +85,9 @@ def change(site):
 
 def test_a_wrong_key_is_named_and_changes_nothing(site, change):
     before = len(snapshots(site.place.restic(site.url)))
+    failures = state.load(site.place.state, site.url).failures
     after = change("another key\n")
-    assert (after.reason, after.failures) == ("key", 1)
+    assert (after.reason, after.failures) == ("key", failures + 1)
     assert "the key in secrets/backup does not open it" in after.trouble
     assert len(snapshots(site.place.restic(site.url))) == before
 
@@ -132,6 +134,8 @@ def small_disk(tmp_path) -> Iterator[str]:
 
 def test_a_full_target_is_named_and_holds_up_no_other(site, small_disk):
     (site.folder / "data/homes/zoe/too-large").write_bytes(os.urandom(4 << 20))
+    (site.folder / "two").mkdir()
+    shutil.copy(site.place.state / "machine", site.folder / "two")
     two = Settings(backup={"targets": [small_disk, site.url]})
     both = service.Service(dataclasses.replace(site.place, settings=two, state=site.folder / "two"), look_s=0.2)
     state.save(site.folder / "two", dataclasses.replace(state.load(site.place.state, site.url), begun=""))

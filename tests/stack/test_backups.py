@@ -34,6 +34,7 @@ def stack(engine, images, s3, tmp_path_factory, request):
         stack.api.start("anna", memory="512M", cpus="1").run(SAVE)
         stack.api.stop("anna")
         backups.fill(stack.root)
+        (stack.root / "users/zoe/large").write_bytes(os.urandom(3 << 20))
         yield stack
 
 
@@ -99,7 +100,9 @@ def test_the_machine_is_lost_and_everything_comes_back(stack, copied, s3, tmp_pa
     secret = {path.name: path.read_text() for path in (stack.root / "secrets/hub").iterdir()}
     (tmp_path / "key").write_text((stack.root / "secrets/backup/backup_key").read_text())
     (tmp_path / "credentials").write_text(s3.credentials)
-    lose(stack)
+    with backups.decayed(stack.folder / "copies", stack.root / "backup/cache", lists=False):
+        lose(stack)
+        what_is_left_comes_back(stack, tmp_path / "key", settings)
     given = ("--key", str(tmp_path / "key"), "--credentials", str(tmp_path / "credentials"))
     words = ("restore", "--from", s3.url, *given)
     other = stack.root / "users/somebody/else.txt"
@@ -116,8 +119,27 @@ def test_the_machine_is_lost_and_everything_comes_back(stack, copied, s3, tmp_pa
     assert {path.name: path.read_text() for path in (stack.root / "secrets/hub").iterdir()} == secret
     stack.prepare()
     stack.up()
+    until(lambda: {each["reason"] for each in known(stack)} == {"machine"}, 60, "both targets to be another machine's")
+    assert answered(stack.config, "backup", "adopt", s3.url)["repository"]
     lab = stack.api.start("anna", memory="512M", cpus="1")
     assert lab.run("print(open('/home/anna/last.txt').read())") == "the last cell\n"
+
+
+def what_is_left_comes_back(stack, key: Path, settings: str) -> None:
+    """A damaged target gives all but what it has lost, once that is said to be right; then it is lost again."""
+    words = ("restore", "--from", str(stack.folder / "copies"), "--key", str(key))
+    refused = mlinfn(stack.config, *words)
+    assert refused.returncode == 1
+    assert "lost homes/zoe/large. Nothing was changed." in refused.stderr
+    assert "--partial" in refused.stderr
+    assert os.listdir(stack.root) == [".restoring"]
+    assert answered(stack.config, *words, "--partial")["missing"] == ["homes/zoe/large"]
+    assert (stack.root / "not-restored.txt").read_text().endswith("\nhomes/zoe/large\n")
+    assert (stack.root / "users/zoe/closed").read_text() == "mine alone\n"
+    assert not (stack.root / "users/zoe/large").exists()
+    assert stack.config.read_text() == settings
+    shutil.rmtree(stack.root)
+    stack.config.unlink()
 
 
 def cut_off(stack, words) -> None:

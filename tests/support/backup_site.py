@@ -61,21 +61,9 @@ class BackupSite:
         except Trouble:
             return False
 
-    @contextlib.contextmanager
-    def decayed(self, *, lists: bool) -> Iterator[None]:
-        """The largest pack of the target has lost a bit, of those with lists of files or of those with their bytes."""
-        cached = {path.name for path in (self.place.state / "cache").glob("*/data/*/*")}
-        packs = [path for path in Path(self.url).glob("data/*/*") if (path.name in cached) == lists]
-        pack = max(packs, key=lambda path: path.stat().st_size)
-        whole, mode = pack.read_bytes(), pack.stat().st_mode
-        pack.chmod(0o600)
-        middle = len(whole) // 2
-        pack.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1:])
-        try:
-            yield
-        finally:
-            pack.write_bytes(whole)
-            pack.chmod(mode)
+    def decayed(self, *, lists: bool) -> contextlib.AbstractContextManager[None]:
+        """The target has lost a bit, of its lists of files or of their bytes."""
+        return backups.decayed(Path(self.url), self.place.state / "cache", lists=lists)
 
     def program(self, *words: str) -> Program:
         """A run in a process of its own, not started."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -116,6 +117,22 @@ def _seen(name: bytes, folder: int) -> tuple:
             links = status.st_nlink
             xattrs = {each: os.getxattr(file.fileno(), each) for each in sorted(os.listxattr(file.fileno()))}
     return status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, links, content, xattrs
+
+
+@contextlib.contextmanager
+def decayed(repository: Path, cache: Path, *, lists: bool) -> Iterator[None]:
+    """The middle of the largest pack has lost a bit: of those with lists of files, which are in the cache, or not."""
+    cached = {path.name for path in cache.glob("*/data/*/*")}
+    packs = [path for path in repository.glob("data/*/*") if (path.name in cached) == lists]
+    pack = max(packs, key=lambda path: path.stat().st_size)
+    whole = pack.read_bytes()
+    middle = len(whole) // 2
+    pack.chmod(0o600)
+    pack.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1:])
+    try:
+        yield
+    finally:
+        pack.write_bytes(whole)
 
 
 def command(*words: str) -> list[str]:

@@ -61,6 +61,41 @@ def test_a_backup_without_the_databases_is_no_whole_one(root):
     assert not put_back.is_complete(root)
 
 
+LOST = [f"homes/anna/{number}" for number in range(4)]
+OF = "/mnt/copies, one, 2026-11-24T03:00:00Z"
+
+
+def test_what_is_lost_is_left_out_only_with_the_word_for_it(root, config):
+    put_back.note(root / ".restoring/not-restored.txt", OF, LOST)
+    with pytest.raises(OperatorError, match=r"lost homes/anna/0, .* and 1 more .*not-restored\.txt.* --partial"):
+        put_back.complete(root, MOMENT)
+    assert os.listdir(root / "users") == ["old"]
+    assert put_back.came(root, OF)
+    assert not put_back.came(root, OF.replace("one", "two"))
+    put_back.complete(root, MOMENT, partial=True)
+    put_back.swap(root, config)
+    assert all_is_back(root, config)
+    assert put_back.noted(root / "not-restored.txt") == LOST
+
+
+def test_a_whole_restore_leaves_no_list_of_an_earlier_one(root, config):
+    put_back.note(root / "not-restored.txt", OF, LOST)
+    put_back.complete(root, MOMENT, partial=True)
+    assert put_back.noted(root / "not-restored.txt") == []
+
+
+@pytest.mark.parametrize("lost", ["service/hub/export/identity.sqlite", "service/hub/export", "service"])
+def test_without_the_book_of_uids_nothing_is_swapped_whatever_was_said(root, lost):
+    put_back.note(root / ".restoring/not-restored.txt", OF, [lost])
+    with pytest.raises(OperatorError, match="nobody would have their uid"):
+        put_back.complete(root, MOMENT, partial=True)
+
+
+def test_odd_names_are_one_line_each(tmp_path):
+    put_back.note(tmp_path / "list", OF, ["homes/new\nline", "homes/ünï"])
+    assert put_back.noted(tmp_path / "list") == [r"homes/new\nline", "homes/ünï"]
+
+
 def test_nothing_starts_between_two_halves_of_a_swap(root, config):
     put_back.refuse_half_done(root)
     put_back.complete(root, MOMENT)

@@ -1,12 +1,16 @@
 """What becomes of the ways in which the program restic ends: one that a test wrote stands in its place."""
 
+import json
+import os
+
 import pytest
 
-from jupyterhub_mlinfn.backup import place, target
+from jupyterhub_mlinfn.backup import place, restoring, target
 from jupyterhub_mlinfn.backup.trouble import Trouble
 from jupyterhub_mlinfn.settings import Settings
 
 URL = "s3:https://s3.example.org/b"
+SNAPSHOT = {"id": "aaaa", "paths": ["/data/homes"], "time": "2026-11-24T03:00:00Z"}
 
 
 @pytest.fixture
@@ -26,15 +30,75 @@ def run(tmp_path, monkeypatch):
     return made
 
 
+def fails(tmp_path, *messages, answers=True):
+    """Lines of a program that says these and ends with 1, but for when it is asked who the repository is."""
+    said = tmp_path / "said"
+    said.write_text("".join(json.dumps(each) + "\n" for each in messages))
+    identity = "echo '{\"id\": \"r\"}'; exit 0" if answers else "echo connection refused >&2; exit 1"
+    return f'case " $* " in *" cat config "*) {identity};; esac', f"cat '{said}' >&2", "exit 1"
+
+
+def lost(item, message):
+    return {"message_type": "error", "error": {"message": message}, "during": "restore", "item": item}
+
+
+def ends(message):
+    return {"message_type": "exit_error", "code": 1, "message": message}
+
+
 def test_a_killed_program_is_no_damage(run):
     with pytest.raises(Trouble, match="memory ran out") as told:
         run("kill -9 $$").check()
     assert told.value.reason == "killed"
 
 
-def test_damage_is_told_with_what_was_found_first(run):
-    said = ('{"message_type":"error","message":"pack 9ce8 does not exist\\n"}',
-            '{"message_type":"exit_error","code":1,"message":"Fatal: repository contains errors"}')  # fmt: skip
+def test_damage_is_told_with_what_was_found_first(run, tmp_path):
+    found = {"message_type": "error", "message": "pack 9ce8 does not exist\n"}
     with pytest.raises(Trouble, match="contains errors pack 9ce8 does not exist") as told:
-        run(*(f"printf '%s\\n' '{each}' >&2" for each in said), "exit 1").check()
+        run(*fails(tmp_path, found, ends("Fatal: repository contains errors"))).check()
     assert told.value.reason == "damaged"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """What came of a snapshot: one file whole, one half, one with a name that is no text, a folder without its list."""
+    made = tmp_path / "homes"
+    (made / "anna/lost").mkdir(parents=True)
+    for name in (b"whole", b"half", b"odd\xff\xfe"):
+        (made / "anna" / os.fsdecode(name)).touch()
+    os.link(made / "anna/half", made / "anna/other name")
+    return made
+
+
+def test_only_what_a_repository_has_lost_is_missing(run, tmp_path, folder):
+    errors = (lost("/anna/half", "decrypting blob <data/b058> from 9ce8 failed"),
+              lost("/anna/never", "ReadFull(<data/9ce8>): open /b/data/9c/9ce8: no such file or directory"),
+              lost("/anna/never", f"lchown {folder}/anna/never: no such file or directory"),
+              lost("/anna/linked", f"link {folder}/anna/never {folder}/anna/linked: no such file or directory"),
+              lost("/anna/odd\ufffd\ufffd", "decrypting blob <data/b059> from 9ce8 failed"),
+              lost("/anna/lost", "decrypting blob <tree/a697> from c71b failed"))  # fmt: skip
+    one = run(*fails(tmp_path, *errors, *errors, ends("Fatal: There were 10 errors")))
+    told = restoring.restore(one.restic, SNAPSHOT, "", folder, lambda told: None)
+    assert told["missing"] == ["anna/half", "anna/linked", "anna/lost", "anna/never", "anna/odd\ufffd\ufffd",
+                               "anna/other name"]  # fmt: skip
+    assert os.listdir(folder / "anna") == ["whole"]
+
+
+def test_a_file_that_was_wanted_alone_is_named_as_it_was_wanted(run, tmp_path):
+    node = json.dumps({"path": "/data/homes/anna/half", "type": "file"})
+    said = (lost("/half", "decrypting blob <data/b058> from 9ce8 failed"), ends("Fatal: There were 1 errors"))
+    one = run(f"case \" $* \" in *\" ls \"*) echo '{node}'; exit 0;; esac", *fails(tmp_path, *said))
+    told = restoring.restore(one.restic, SNAPSHOT, "anna/half", tmp_path / "back", lambda told: None)
+    assert told["missing"] == ["anna/half"]
+
+
+@pytest.mark.parametrize(("message", "end", "answers", "said"), [
+    ("write {folder}/anna/half: no space left on device", "Fatal: There were 1 errors", True, "no space left"),
+    ("ReadFull(<data/9ce8>): connection refused", "Fatal: There were 1 errors", False, "it does not answer"),
+    ("decrypting blob <data/b058> from 9ce8 failed", "Fatal: another thing", True, "another thing"),
+], ids=["a full disk", "a target that is away", "another end"])  # fmt: skip
+def test_nothing_else_passes_for_what_is_lost(run, tmp_path, folder, message, end, answers, said):
+    one = run(*fails(tmp_path, lost("/anna/half", message.format(folder=folder)), ends(end), answers=answers))
+    with pytest.raises(Trouble, match=said):
+        restoring.restore(one.restic, SNAPSHOT, "", folder, lambda told: None)
+    assert (folder / "anna/half").exists()
