@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import files
 from .output import Json, as_json, lines
 from .site import Site
 
+MEMORY, PREFIX = Path("/dev/shm"), "mlinfn-restore-"
 TOLD = 20
 """So many of the files that did not come are named on the screen."""
 
@@ -98,11 +101,14 @@ def _containers(instance: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def _secrets(key: Path | None, credentials: Path | None) -> Iterator[Path]:
-    """A folder with the key and the credentials, for as long as they are needed."""
+    """A folder with the key and the credentials, for as long as they are needed: in memory, for the command may die."""
     from ..backup import place
     from .backup import typed
 
-    with tempfile.TemporaryDirectory(prefix="mlinfn-restore-") as name:
+    for left in _left_behind():
+        shutil.rmtree(left)
+    where = MEMORY if files.is_tmpfs(MEMORY) else None
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", dir=where) as name:
         folder = Path(name)
         text = key.read_text() if key else typed()
         (folder / place.KEY).touch(mode=0o600)
@@ -112,3 +118,8 @@ def _secrets(key: Path | None, credentials: Path | None) -> Iterator[Path]:
         elif credentials:
             shutil.copy(credentials, folder / place.CREDENTIALS)
         yield folder
+
+
+def _left_behind(memory: Path = MEMORY) -> list[Path]:
+    """Such folders of commands that are no more."""
+    return [each for each in memory.glob(f"{PREFIX}*") if not Path("/proc", each.name.split("-")[2]).exists()]
