@@ -82,7 +82,8 @@ def test_copies_never_take_the_last_of_the_disk_that_people_work_on(run, restic,
     assert len(restic.asked) == asked
 
 
-@pytest.mark.parametrize(("reread", "cached"), [(NOW, True), (LONG_AGO, False), ("", False)])
+@pytest.mark.parametrize(("reread", "cached"), [(NOW, True), (LONG_AGO, False), ("", False)],
+                         ids=["now", "then", "never"])  # fmt: skip
 def test_once_a_week_the_check_reads_what_is_really_there(run, restic, reread, cached):
     *_, last = run().steps(replace(GOOD, reread=reread))
     (words,) = [words for words in restic.asked if words[0] == "check"]
