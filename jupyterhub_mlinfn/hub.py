@@ -130,14 +130,19 @@ def _culler(c: Any, config: Path, site_file: Path) -> None:
 
 def _backup(c: Any, settings: Settings) -> None:
     """The service that makes backups may ask for copies of the databases, and for nothing else; people may have their
-    files put back."""
+    files put back.
+
+    To JupyterHub it is not `backup`, which is to be a page at /services/backup/. A token stays with the service that it
+    was first given to, so neither of the two may ever have the other's.
+    """
+    exporting = "backup-export"
     c.JupyterHub.custom_scopes = {
         export.SCOPE: {"description": "Copy the hub's databases for a backup."},
         restored.SCOPE: {"description": "Put files of a backup into your own home, beside what is there."},
     }
     c.JupyterHub.extra_user_scopes |= {restored.SCOPE}
-    c.JupyterHub.services.append({"name": "backup", "api_token": login.secret(settings, "backup_token")})
-    c.JupyterHub.load_roles.append({"name": "backup", "scopes": [export.SCOPE], "services": ["backup"]})
+    c.JupyterHub.services.append({"name": exporting, "api_token": login.secret(settings, "backup_export_token")})
+    c.JupyterHub.load_roles.append({"name": exporting, "scopes": [export.SCOPE], "services": [exporting]})
     c.JupyterHub.extra_handlers.extend([*export.handlers(settings.root / "hub"), *restored_api.handlers(settings)])
 
 

@@ -14,7 +14,7 @@ from ..settings import Settings, load
 from ..settings_backup import Kind
 from .restic import Restic
 
-KEY, TOKEN, CREDENTIALS = "backup_key", "backup_token", "targets.ini"
+KEY, TOKEN, CREDENTIALS = "backup_key", "backup_export_token", "targets.ini"
 SSH_KEY, SSH_HOSTS, RCLONE = "ssh_key", "ssh_known_hosts", "rclone.conf"
 VARIABLE = re.compile(r"(AWS|RCLONE|OS|B2|AZURE|GOOGLE)_[A-Z0-9_]+")
 """What credentials may set; anything else could change which program runs."""

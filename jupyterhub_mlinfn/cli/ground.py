@@ -23,9 +23,9 @@ from .site import CHECKOUT, Site
 FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "run", "secrets")
 PROXY_UID = 69001
 READERS: Mapping[str, tuple[int, tuple[str, ...]]] = {
-    "hub": (0, ("proxy_token", "cookie_secret", "crypt_key", "backup_token")),
+    "hub": (0, ("proxy_token", "cookie_secret", "crypt_key", "backup_export_token")),
     "proxy": (PROXY_UID, ("proxy_token",)),
-    "backup": (0, ("backup_token", "backup_key")),
+    "backup": (0, ("backup_export_token", "backup_key")),
 }
 """Who reads which secrets, and under which uid. A secret that several read has the same value for all."""
 RUN_OPTIONS = "mode=0700,size=64m,nosuid,nodev,noexec"
