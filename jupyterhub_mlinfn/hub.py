@@ -19,6 +19,7 @@ from traitlets.config.loader import LazyConfigValue
 from . import (
     __version__,
     activity,
+    backup_page,
     collab,
     container,
     export,
@@ -132,7 +133,7 @@ def _backup(c: Any, settings: Settings) -> None:
     """The service that makes backups may ask for copies of the databases, and for nothing else; people may have their
     files put back.
 
-    To JupyterHub it is not `backup`, which is to be a page at /services/backup/. A token stays with the service that it
+    To JupyterHub `backup` is the page, which is at /services/backup/ thereby. A token stays with the service that it
     was first given to, so neither of the two may ever have the other's.
     """
     exporting = "backup-export"
@@ -144,6 +145,7 @@ def _backup(c: Any, settings: Settings) -> None:
     c.JupyterHub.services.append({"name": exporting, "api_token": login.secret(settings, "backup_export_token")})
     c.JupyterHub.load_roles.append({"name": exporting, "scopes": [export.SCOPE], "services": [exporting]})
     c.JupyterHub.extra_handlers.extend([*export.handlers(settings.root / "hub"), *restored_api.handlers(settings)])
+    backup_page.configure(c, settings)
 
 
 def prepare(settings: Settings, site_file: Path) -> None:

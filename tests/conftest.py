@@ -22,6 +22,7 @@ pytest_plugins = [
     "support.proxy",
     "support.hub",
     "support.rooms_page",
+    "support.backups_page",
     "support.site",
     "support.stack",
     "support.browser",

@@ -36,7 +36,8 @@ LAYERS = (
     {"software"},
     {"spawner"},
     {"reconcile", "sessions"},
-    {"gpu_api", "gpu_accounts", "activity", "room_accounts", "export", "restored_api"},
+    {"gpu_api", "gpu_accounts", "activity", "room_accounts", "export", "restored_api",
+     "backup_page"},
     {"room_api"},
     {"hub"},
 )

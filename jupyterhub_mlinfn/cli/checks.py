@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from .. import backup_page
 from ..discovery import WORDS
 from ..gpus import Found
 from ..images import OURS
@@ -237,6 +238,8 @@ def ports(facts: Facts) -> Finding:
         binds[rooms_service.PAGE] = (7,)
     if backup_service.NAME in facts.services:
         binds[backup_service.NAME] = (8,)
+    if backup_page.SERVICE in facts.services:
+        binds[backup_page.SERVICE] = (9,)
     last = max(max(offsets) for offsets in binds.values())
     strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
                  if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from .. import __version__, collab
+from .. import __version__, backup_page, collab
 from ..errors import OperatorError, UserError
 from ..settings import Settings
 from . import backup_service, cvmfs_service, engine
@@ -26,8 +26,11 @@ COLLAB = collab.PAGE.name
 """The page of rooms, where there are any."""
 BACKUP = backup_service.NAME
 """The service that makes snapshots, where there is a target for them."""
-PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, COLLAB: COLLAB, BACKUP: BACKUP}
-OPTIONAL = (GPUS, CVMFS, CVMFS_PROBE, COLLAB, BACKUP)
+BACKUP_PAGE = backup_page.SERVICE
+"""The page on which members get files back, beside it."""
+PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, COLLAB: COLLAB, BACKUP: BACKUP,
+            BACKUP_PAGE: BACKUP}  # fmt: skip
+OPTIONAL = (GPUS, CVMFS, CVMFS_PROBE, COLLAB, BACKUP, BACKUP_PAGE)
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 SERVICE_LABEL = "it.infn.mlinfn.service"
 LOOK_EVERY_S = 0.5

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .. import __version__, collab, demo, files, login
+from .. import __version__, backup_page, collab, demo, files, login
 from .. import network as labs_network
 from ..errors import OperatorError
 from ..rooms import rooms_of
@@ -23,9 +23,10 @@ from .site import CHECKOUT, Site
 FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "run", "secrets")
 PROXY_UID = 69001
 READERS: Mapping[str, tuple[int, tuple[str, ...]]] = {
-    "hub": (0, ("proxy_token", "cookie_secret", "crypt_key", "backup_export_token")),
+    "hub": (0, ("proxy_token", "cookie_secret", "crypt_key", "backup_export_token", backup_page.PAGE.secret)),
     "proxy": (PROXY_UID, ("proxy_token",)),
     "backup": (0, ("backup_export_token", "backup_key")),
+    backup_page.SERVICE: (backup_page.PAGE.uid, (backup_page.PAGE.secret,)),
 }
 """Who reads which secrets, and under which uid. A secret that several read has the same value for all."""
 RUN_OPTIONS = "mode=0700,size=64m,nosuid,nodev,noexec"
@@ -174,6 +175,8 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
         "MLINFN_GPUS_PORT": str(gpus_port),
         "MLINFN_GPUS_REPORT": f"http://127.0.0.1:{gpus_port}/" if gpus_file else "",
         "MLINFN_BACKUP_PORT": str(settings.port + 8),
+        "MLINFN_BACKUP_PAGE_PORT": str(backup_page.PAGE.port(settings)),
+        "MLINFN_BACKUP_PAGE": backup_page.PAGE.url(settings),
         "MLINFN_CVMFS_PORT": str(settings.port + 6),
         "MLINFN_CVMFS_FOLDER": str(settings.cvmfs.folder),
         "MLINFN_CVMFS_REPOSITORIES": ",".join(settings.cvmfs.repositories),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .. import backup_page
 from . import backup_service, cvmfs_service, rooms_service
 from .finding import Finding
 
@@ -11,7 +12,8 @@ GO_ON = (
     ({cvmfs_service.CLIENT, cvmfs_service.PROBE}, "labs go on, with what is mounted in /cvmfs", ""),
     ({"gpus"}, "no GPU is lent until NVIDIA's driver answers it", "nvidia-smi; "),
     ({rooms_service.PAGE}, "nobody finds or starts a room; those that run go on", ""),
-    ({backup_service.NAME}, "nothing is copied until it is back", ""),
+    ({backup_page.SERVICE}, "copies are made, but members find theirs only when it is back", ""),
+    ({backup_service.NAME, backup_page.SERVICE}, "nothing is copied until it is back", ""),
 )
 """Services without which the others go on, what it means, and what to look at first."""
 

@@ -58,6 +58,8 @@ def test_a_well_instance_is_green():
         ({"services": {**WELL.services, "collab": "exited"}}, "Services", "amber", "mlinfn up"),
         ({"services": {**WELL.services, "collab": "unhealthy"}}, "Services", "amber", "mlinfn logs collab"),
         ({"services": {**WELL.services, "backup": "unhealthy"}}, "Services", "amber", "mlinfn logs backup"),
+        ({"services": {**WELL.services, "backup-page": "exited"}}, "Services", "amber", "mlinfn up"),
+        ({"services": WELL.services | dict.fromkeys(("backup", "backup-page"), "missing")}, "Services", "amber", "up"),
         ({"services": {**WELL.services, "gpus": "missing"}}, "Services", "amber", "nvidia-smi; mlinfn up"),
         ({"engine": {**WELL.engine, "CDISpecDirs": None}}, "CDI", "amber", "cdi"),
         ({"misnamed_rooms": "/x.yaml:1: rooms: cms is."}, "Rooms", "red", "mlinfn config check"),

@@ -65,7 +65,8 @@ def test_each_secret_belongs_to_its_reader(site, fstab):
         "hub": (0o700, 0), "proxy": (0o700, 69001), "hub/proxy_token": (0o600, 0), "hub/cookie_secret": (0o600, 0),
         "hub/crypt_key": (0o600, 0), "proxy/proxy_token": (0o600, 69001), "backup": (0o700, 0),
         "hub/backup_export_token": (0o600, 0), "backup/backup_export_token": (0o600, 0),
-        "backup/backup_key": (0o600, 0), "backup/targets.ini": (0o600, 0),
+        "backup/backup_key": (0o600, 0), "backup/targets.ini": (0o600, 0), "hub/backup_page_token": (0o600, 0),
+        "backup-page": (0o700, 69006), "backup-page/backup_page_token": (0o600, 69006),
     }
     assert (secrets / "hub/proxy_token").read_text() == (secrets / "proxy/proxy_token").read_text()
     values = [(secrets / "hub" / name).read_text().strip() for name in ("proxy_token", "cookie_secret", "crypt_key")]

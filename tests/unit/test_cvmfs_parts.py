@@ -179,7 +179,8 @@ def test_services_that_cannot_start_are_named_once_and_the_others_go_on(tmp_path
     assert said.startswith("The service cvmfs could not be started; the others go on.")
     assert "no such host" in said
     ups = [line.partition(" up --detach ")[2] for line in called.read_text().splitlines() if " up " in line]
-    assert ups == ["hub proxy guard", "--no-deps cvmfs", "--no-deps cvmfs-probe", "--no-deps backup"]
+    others = [f"--no-deps {name}" for name in ("cvmfs", "cvmfs-probe", "backup", "backup-page")]
+    assert ups == ["hub proxy guard", *others]
     assert "cvmfs" not in compose.expected(site.settings), "nobody waits for it"
 
 
