@@ -8,12 +8,15 @@ import random
 import re
 import shutil
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import requests
+from playwright.sync_api import expect
 from support import backups, secrecy
 from support.backups import answered, mlinfn, picture
+from support.browser import log_in
 from support.process import Program
 from support.stack import running
 from support.wait import until
@@ -95,6 +98,35 @@ def test_the_key_is_shown_once_and_a_copy_of_it_can_be_tried(stack, copied):
     assert (wrong.returncode, wrong.stdout.count("does not open it")) == (1, 2)
 
 
+@pytest.mark.browser
+def test_a_member_gets_a_notebook_of_yesterday_back(stack, copied, new_page):
+    """In four clicks from the hub's first page: the link, the list of dates, a date, Restore."""
+    notebook = stack.root / "users/anna/fit.ipynb"
+    uid = notebook.parent.stat().st_uid
+    notebook.write_text('{"cells": []}')
+    os.chown(notebook, uid, uid)
+    answered(stack.config, "backup", "run")
+    move_to_yesterday(stack)
+    notebook.unlink()
+
+    page, hub = new_page(), f"http://localhost:{stack.port}/hub/"
+    log_in(page, hub, "anna", stack.passwords["anna"])
+    page.goto(f"{hub}home")
+    page.click("#backups")
+    dates = page.get_by_label("As they were")
+    yesterday = dates.locator("option", has_text="Yesterday")
+    expect(yesterday).to_have_count(1)
+    dates.select_option(value=yesterday.get_attribute("value"))
+    page.get_by_role("button", name="Restore fit.ipynb").click()
+    expect(page.locator("#result")).to_contain_text("1 file is back")
+
+    (restored,) = (stack.root / "users/anna/restored").iterdir()
+    (file,) = (path for path in restored.rglob("*") if path.is_file())
+    assert (file.relative_to(restored), file.read_text()) == (Path("home/fit.ipynb"), '{"cells": []}')
+    assert {path.stat().st_uid for path in (restored, file)} == {uid}
+    answered(stack.config, "backup", "run")
+
+
 def test_the_machine_is_lost_and_everything_comes_back(stack, copied, s3, tmp_path):
     before, settings = picture(stack.root), stack.config.read_text()
     secret = {path.name: path.read_text() for path in (stack.root / "secrets/hub").iterdir()}
@@ -159,3 +191,14 @@ def lose(stack) -> None:
     subprocess.run(["umount", str(stack.root / "run")], check=True)
     shutil.rmtree(stack.root)
     stack.config.unlink()
+
+
+def move_to_yesterday(stack) -> None:
+    """The newest copy of the homes in the folder is one of a day ago."""
+    copies = str(stack.folder / "copies")
+    listed = answered(stack.config, "backup", "list", "--kind", "homes")[copies]
+    yesterday = (datetime.now() - timedelta(days=1)).strftime("%Y-%m-%d 03:00:00")
+    words = ["restic", "--password-file=/run/secrets/backup_key", f"--repo={copies}", "--no-cache", "rewrite",
+             f"--new-time={yesterday}", "--forget", listed[-1]["id"]]  # fmt: skip
+    done = stack.service("backup").exec_run(words)
+    assert done.exit_code == 0, done.output

@@ -46,6 +46,7 @@ class Stack:
         }  # fmt: skip
         token = secrecy.run.keep(secrets.token_hex(16))
         self.api = API(self.port, token)
+        self.passwords: dict[str, str] = {}
         secrecy.run.keep_from(lambda: secrecy.in_folder(self.root / "secrets"))
         self._lay_out(FOOTER.format(token=token))
 
@@ -67,7 +68,7 @@ class Stack:
 
     def add_user(self, name: str, *, groups: tuple[str, ...] = ()) -> str:
         """The password of a person who may log in, known to the hub."""
-        password = secrecy.run.keep(passwords.generated())
+        password = self.passwords[name] = secrecy.run.keep(passwords.generated())
         person = passwords.Person(passwords.hashed(password), False, groups)
         passwords.change(self.root / "hub/passwords.json", lambda people: passwords.added(people, name, person))
         self.api.add_user(name)
