@@ -61,7 +61,7 @@ esac
 say "ready for the tests after $((SECONDS - began)) s (${needs:-nothing but Python})"
 
 # What needs no engine runs on all cores; what makes containers would get into each other's way.
-alone="docker or stack"
+alone="(docker or stack) and not beside"
 parallel=(--numprocesses=auto --dist=loadfile)
 status=0
 if [ $# = 0 ]; then

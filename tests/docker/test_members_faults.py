@@ -22,7 +22,7 @@ from jupyterhub_mlinfn.backup.state import State
 from jupyterhub_mlinfn.backup.target import Run
 from jupyterhub_mlinfn.settings import Settings
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.beside]
 
 
 def has_locks(site: MembersSite) -> bool:

@@ -165,9 +165,10 @@ def restic(engine: docker.DockerClient, images: dict[str, str]) -> Path:
     if not (folder / "restic").exists():
         folder.mkdir(parents=True, exist_ok=True)
         command = ["docker", "run", "--rm", "--entrypoint=cat", images["backup"], "/usr/bin/restic"]
-        (folder / "partial").write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
-        (folder / "partial").chmod(0o755)
-        (folder / "partial").rename(folder / "restic")
+        partial = folder / f"partial-{os.getpid()}"  # another worker may be doing the same
+        partial.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+        partial.chmod(0o755)
+        partial.rename(folder / "restic")
     return folder
 
 
