@@ -6,10 +6,10 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from . import metrics
@@ -63,13 +63,13 @@ class Accounts(Collector):
             for key, count in held(self.view, self.group_of).items():
                 metrics.GPU_SECONDS.labels(*key).inc(count * (self._added_at - before))
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """The line as it is now, and the devices as they were at most ten seconds ago."""
         states = self._states()
-        yield _gauge(metrics.GPU_DEVICES, ((each["slug"], each["total"]) for each in states))
-        yield _gauge(metrics.GPU_SLOTS, ((each["slug"], each["slots"]) for each in states))
-        yield _gauge(metrics.GPU_LENT, ((each["slug"], each["slots"] - each["free"]) for each in states))
-        yield _gauge(metrics.GPU_WAITING, ((each["slug"], each["waiting"]) for each in states))
+        yield metrics.GPU_DEVICES.read(([each["slug"]], each["total"]) for each in states)
+        yield metrics.GPU_SLOTS.read(([each["slug"]], each["slots"]) for each in states)
+        yield metrics.GPU_LENT.read(([each["slug"]], each["slots"] - each["free"]) for each in states)
+        yield metrics.GPU_WAITING.read(([each["slug"]], each["waiting"]) for each in states)
 
     def _states(self) -> list[dict]:
         lending = self.lending()
@@ -77,9 +77,3 @@ class Accounts(Collector):
             return []
         return state.class_states(self.view.classes, lending.pool.free(self.view), lending.pool.line)
 
-
-def _gauge(told: tuple[str, str], values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(*told, labels=["class"])
-    for slug, value in values:
-        family.add_metric([slug], value)
-    return family

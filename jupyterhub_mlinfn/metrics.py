@@ -1,50 +1,125 @@
-"""What /hub/metrics shows of ours: names and help texts. Whoever knows a value sets it."""
+"""What this package tells Prometheus: names, help texts, labels. Whoever knows a value sets it, or reads it when asked.
+
+docs/reference/metrics.md is compared with what is declared here. Where names of people are not to be told
+(`monitoring.per_person`), the labels `user` and `server` are empty, which for Prometheus is as good as not there.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
 
-IDENTITY_SERVICE_UP = Gauge(
-    "mlinfn_identity_service_up", "1 while the identity service answers as it should, 0 while it does not", ["issuer"]
-)
-REFRESHES = Counter(
-    "mlinfn_token_refreshes", "Looks at people with a lab: well, out (not allowed any more), trouble (of the identity "
-    "service), error (of ours)", ["result"],
-)  # fmt: skip
-PEOPLE_OUT = Counter("mlinfn_people_out", "People whose labs were to be stopped because they are not allowed any more")
-NEXT_EXPIRY = Gauge(
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+Kind = Literal["gauge", "counter", "histogram"]
+KEPT = {"gauge": Gauge, "counter": Counter, "histogram": Histogram}
+READ = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
+LAB = ("user", "server", "room", "profile")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One name: what it means, by what it is told apart, and whose page it is on."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...]
+    kind: Kind
+    page: str
+
+    def kept(self, **more: Any) -> Any:
+        """The object that holds its values in this process, and that JupyterHub's page shows."""
+        return KEPT[self.kind](self.name, self.text, self.labels, **more)
+
+    def read(self, values: Iterable[Sequence[Any]]) -> Metric:
+        """It with these values: of the labels, the value, and when it was read, if that is not now (epoch seconds)."""
+        family = READ[self.kind](self.name, self.text, labels=self.labels)
+        for labels, value, *at in values:
+            family.add_metric(labels, value, timestamp=at[0] if at else None)
+        return family
+
+
+DECLARED: list[Series] = []
+
+
+def _told(name: str, text: str, *labels: str, kind: Kind = "gauge", page: str = "hub") -> Series:
+    DECLARED.append(Series(name, text, labels, kind, page))
+    return DECLARED[-1]
+
+
+class _Read(Collector):
+    def __init__(self, families: Iterable[Metric]):
+        self.families = families
+
+    def collect(self) -> Iterator[Metric]:
+        """They as they are."""
+        yield from self.families
+
+
+def page(families: Iterable[Metric]) -> str:
+    """What a service of ours answers to Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(_Read(families))
+    return generate_latest(registry).decode()
+
+
+IDENTITY_SERVICE_UP = _told(
+    "mlinfn_identity_service_up", "1 while the identity service answers as it should, 0 while it does not", "issuer"
+).kept()
+REFRESHES = _told(
+    "mlinfn_token_refreshes_total", "Looks at people with a lab: well, out (not allowed any more), trouble (of the "
+    "identity service), error (of ours)", "result", kind="counter",
+).kept()  # fmt: skip
+PEOPLE_OUT = _told(
+    "mlinfn_people_out_total", "People whose labs were to be stopped because they are not allowed any more",
+    kind="counter",
+).kept()  # fmt: skip
+NEXT_EXPIRY = _told(
     "mlinfn_token_next_expiry_timestamp_seconds", "When the access token that ends first of those in labs ends; 0 "
     "without any",
-)  # fmt: skip
+).kept()  # fmt: skip
 # There from the beginning, so that an alert on the first failure has something to compare with.
 for result in ("well", "out", "trouble", "error"):
     REFRESHES.labels(result)
 
-GPU_DEVICES = "mlinfn_gpu_devices", "GPUs that this machine lends"
-GPU_SLOTS = "mlinfn_gpu_slots", "Labs that fit on them, by how many share a GPU"
-GPU_LENT = "mlinfn_gpu_lent", "Slots that are taken, those of containers that are not ours included"
-GPU_WAITING = "mlinfn_gpu_waiting", "Starts that wait in line; those that any kind would do for count for each"
-GPU_WAIT = Histogram(
-    "mlinfn_gpu_wait_seconds", "From asking for a GPU until it was given", ["class"],
-    buckets=(0.1, 1, 5, 15, 60, 300, 900, 1800, 3600, 7200),
-)  # fmt: skip
-GPU_SECONDS = Counter(
-    "mlinfn_gpu_seconds", "Time for which labs held GPUs; one of N sharers counts 1/N. Who is in several groups counts "
-    "for the first by name", ["user", "group", "class"],
-)  # fmt: skip
+GPU_DEVICES = _told("mlinfn_gpu_devices", "GPUs that this machine lends", "class")
+GPU_SLOTS = _told("mlinfn_gpu_slots", "Labs that fit on them, by how many share a GPU", "class")
+GPU_LENT = _told("mlinfn_gpu_lent", "Slots that are taken, those of containers that are not ours included", "class")
+GPU_WAITING = _told(
+    "mlinfn_gpu_waiting", "Starts that wait in line; those that any kind would do for count for each", "class"
+)
+GPU_WAIT = _told(
+    "mlinfn_gpu_wait_seconds", "From asking for a GPU until it was given", "class", kind="histogram"
+).kept(buckets=(0.1, 1, 5, 15, 60, 300, 900, 1800, 3600, 7200))  # fmt: skip
+GPU_SECONDS = _told(
+    "mlinfn_gpu_seconds_total", "Time for which labs held GPUs; one of N sharers counts 1/N. Who is in several groups "
+    "counts for the first by name", "user", "group", "class", kind="counter",
+).kept()  # fmt: skip
 
-BACKUP_LAST_SUCCESS = "mlinfn_backup_last_success_timestamp_seconds", "When the last good run on a target began, or 0"
-BACKUP_AGE = "mlinfn_backup_age_seconds", "Age of the newest good snapshots of a target"
-BACKUP_LAST_VERIFIED = (
-    "mlinfn_backup_last_verified_timestamp_seconds", "When a sample of a target was last restored and compared, or 0"
+_of_backup = partial(_told, page="backup")
+BACKUP_LAST_SUCCESS = _of_backup(
+    "mlinfn_backup_last_success_timestamp_seconds", "When the last good run on a target began, or 0", "target"
+)
+BACKUP_AGE = _of_backup("mlinfn_backup_age_seconds", "Age of the newest good snapshots of a target", "target")
+BACKUP_LAST_VERIFIED = _of_backup(
+    "mlinfn_backup_last_verified_timestamp_seconds", "When a sample of a target was last restored and compared, or 0",
+    "target",
 )  # fmt: skip
-BACKUP_VERIFIED_FILES = "mlinfn_backup_verified_files", "Files in that sample"
-BACKUP_SIZE = "mlinfn_backup_size_bytes", "What the repository of a target takes"
-BACKUP_ADDED = "mlinfn_backup_added_bytes", "What the newest snapshots added to it"
-BACKUP_UNREAD = "mlinfn_backup_unread_files", "Files that the newest snapshots lack because they could not be read"
-BACKUP_DURATION = "mlinfn_backup_duration_seconds", "How long the last good run took"
-BACKUP_UP = "mlinfn_backup_up", "1 if the last run on a target ended well, 0 if not"
-BACKUP_FAILURES = "mlinfn_backup_failures", "Runs on a target that did not end well"
+BACKUP_VERIFIED_FILES = _of_backup("mlinfn_backup_verified_files", "Files in that sample", "target")
+BACKUP_SIZE = _of_backup("mlinfn_backup_size_bytes", "What the repository of a target takes", "target")
+BACKUP_ADDED = _of_backup("mlinfn_backup_added_bytes", "What the newest snapshots added to it", "target")
+BACKUP_UNREAD = _of_backup(
+    "mlinfn_backup_unread_files", "Files that the newest snapshots lack because they could not be read", "target"
+)
+BACKUP_DURATION = _of_backup("mlinfn_backup_duration_seconds", "How long the last good run took", "target")
+BACKUP_UP = _of_backup("mlinfn_backup_up", "1 if the last run on a target ended well, 0 if not", "target")
+BACKUP_FAILURES = _of_backup(
+    "mlinfn_backup_failures_total", "Runs on a target that did not end well", "target", kind="counter"
+)
 
 
 def gpu_given(slug: str, waited_s: float) -> None:

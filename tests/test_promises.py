@@ -20,14 +20,14 @@ PACKAGE = CHECKOUT / "jupyterhub_mlinfn"
 # Each layer may import those before it; modules of one layer do not import each other. Missing ones come later.
 LAYERS = (
     {"errors"},
-    {"files", "loopback", "unpacking"},
+    {"files", "loopback", "metrics", "unpacking"},
     {"settings"},
     {"identity", "options", "gpus", "cvmfs", "capacity", "images", "volumes", "folders", "reclaim", "passwords",
      "tokens"},
     {"rooms"},
     {"traits", "network", "culling", "ready", "login", "room_names", "claims"},
     {"pages"},
-    {"form", "container", "local", "demo", "collab", "backup", "metrics"},
+    {"form", "container", "local", "demo", "collab", "backup"},
     {"discovery"},
     {"iam"},
     {"passwd", "engine", "restored"},
@@ -44,7 +44,6 @@ LAYERS = (
 SIDE_BY_SIDE = {
     ("local", "passwords"), ("volumes", "identity"), ("folders", "identity"), ("tokens", "volumes"),
     ("tokens", "identity"), ("reclaim", "folders"), ("reclaim", "identity"), ("gpus", "identity"),
-    ("backup", "metrics"),
 }  # fmt: skip
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.

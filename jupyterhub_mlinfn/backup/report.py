@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from .. import metrics
 from .service import Service
@@ -23,7 +22,7 @@ QUIET_S = 60
 
 def families(states: Sequence[State], now: datetime) -> Iterator[Metric]:
     """The metrics, from what is known of the targets."""
-    for (name, text), value in (
+    for told, value in (
         (metrics.BACKUP_LAST_SUCCESS, lambda each: _epoch(each.good)),
         (metrics.BACKUP_AGE, lambda each: now.timestamp() - _epoch(each.good) if each.good else float("nan")),
         (metrics.BACKUP_LAST_VERIFIED, lambda each: _epoch(each.verified)),
@@ -33,31 +32,14 @@ def families(states: Sequence[State], now: datetime) -> Iterator[Metric]:
         (metrics.BACKUP_UNREAD, lambda each: sum(kind.unread for kind in each.kinds.values())),
         (metrics.BACKUP_DURATION, lambda each: each.duration_s),
         (metrics.BACKUP_UP, lambda each: 0 if each.reason else 1),
+        (metrics.BACKUP_FAILURES, lambda each: each.failures),
     ):
-        family = GaugeMetricFamily(name, text, labels=["target"])
-        for each in states:
-            family.add_metric([each.url], value(each))
-        yield family
-    failures = CounterMetricFamily(*metrics.BACKUP_FAILURES, labels=["target"])
-    for each in states:
-        failures.add_metric([each.url], each.failures)
-    yield failures
+        yield told.read(([each.url], value(each)) for each in states)
 
 
 def _epoch(text: str) -> float:
     moment = time_of(text)
     return moment.timestamp() if moment else 0
-
-
-class Collector:
-    """Reads the truth at scrape time."""
-
-    def __init__(self, service: Service):
-        self.service = service
-
-    def collect(self) -> Iterator[Metric]:
-        """The metrics of now."""
-        return families(self.service.states(), datetime.now(timezone.utc))
 
 
 def answer(service: Service, path: str) -> tuple[int, str]:
@@ -66,9 +48,7 @@ def answer(service: Service, path: str) -> tuple[int, str]:
         quiet_s = time.monotonic() - service.beat
         return (200, "ok\n") if quiet_s < QUIET_S else (503, f"It has not looked at its targets for {quiet_s:.0f} s.\n")
     if path == "/metrics":
-        registry = CollectorRegistry()
-        registry.register(Collector(service))
-        return 200, generate_latest(registry).decode()
+        return 200, metrics.page(families(service.states(), datetime.now(timezone.utc)))
     if path == "/":
         return 200, json.dumps([asdict(each) for each in service.states()], indent=1) + "\n"
     return 404, "There is /, /health and /metrics.\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from jupyterhub_mlinfn import metrics
 from jupyterhub_mlinfn.backup import place, report, state, target
 from jupyterhub_mlinfn.backup.planning import Taken
 from jupyterhub_mlinfn.backup.service import Service, ask_for_databases
@@ -112,22 +113,12 @@ def test_no_target_is_no_backup():
 
 
 def test_metrics_say_what_is_known():
-    text = report.generate_latest(registry(GOOD, AWAY)).decode()
+    text = metrics.page(report.families([AWAY], NOW))
     found = {(each.name, each.labels["target"]): each.value for family in text_string_to_metric_families(text)
              for each in family.samples}  # fmt: skip
     assert found["mlinfn_backup_last_success_timestamp_seconds", URL] == THEN.timestamp()
     assert found["mlinfn_backup_failures_total", URL] == AWAY.failures
     assert found["mlinfn_backup_added_bytes", URL] == 30
-
-
-def registry(*states):
-    class Known:
-        def collect(self):
-            return report.families(states[-1:], NOW)
-
-    made = report.CollectorRegistry()
-    made.register(Known())
-    return made
 
 
 def test_a_hub_that_is_away_is_said(tmp_path):
