@@ -28,6 +28,7 @@ from . import (
     gpu_accounts,
     gpu_api,
     gpus,
+    lab_accounts,
     login,
     network,
     options,
@@ -198,6 +199,8 @@ def watch(settings: Settings) -> None:
     accounts = gpu_accounts.Accounts(EngineSpawner.shared_lending, lambda name: _first_group(app, name))
     accounts.register()
     work += [_keep_gpus_known(), accounts.run(), room_accounts.keep(app, rooms_of(settings), is_up)]
+    if settings.monitoring.enabled:
+        work.append(_labs_seen(settings).run())
     if settings.login != "local":
         work.append(sessions.Refresher(app, _rules(settings)).run(is_up))
     loop = asyncio.get_running_loop()
@@ -212,6 +215,14 @@ async def _keep_gpus_known() -> None:
         except Exception:  # the outermost loop: what a driver says once must not end it
             log.exception("Nobody could look which GPUs there are")
         await asyncio.sleep(gpus.EVERY_S)
+
+
+def _labs_seen(settings: Settings) -> lab_accounts.Accounts:
+    client = docker.APIClient(version="auto", timeout=lab_accounts.ANSWER_S, **kwargs_from_env())
+    engine = lab_accounts.DockerLabs(client, settings.instance)
+    seen = lab_accounts.Accounts(engine, named=settings.monitoring.per_person)
+    seen.register()
+    return seen
 
 
 def _first_group(app: JupyterHub, name: str) -> str:

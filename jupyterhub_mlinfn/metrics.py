@@ -86,6 +86,27 @@ NEXT_EXPIRY = _told(
 for result in ("well", "out", "trouble", "error"):
     REFRESHES.labels(result)
 
+CONTAINER_INFO = _told(
+    "mlinfn_container_info", "1 for each lab that runs: joins the series of others, which know the container's id only",
+    "container_id", "name", *LAB, "image",
+)  # fmt: skip
+LAB_CPU = _told("mlinfn_lab_cpu_seconds_total", "CPU time that the lab has used", *LAB, kind="counter")
+LAB_CPU_LIMIT = _told("mlinfn_lab_cpu_limit", "CPUs that it may use at most", *LAB)
+LAB_MEMORY = _told(
+    "mlinfn_lab_memory_working_set_bytes", "Memory that it uses, without files that the kernel takes back first", *LAB
+)
+LAB_MEMORY_LIMIT = _told("mlinfn_lab_memory_limit_bytes", "Memory that it may use at most", *LAB)
+LAB_PROCESSES = _told("mlinfn_lab_processes", "Its processes and threads", *LAB)
+LAB_STARTED = _told(
+    "mlinfn_lab_started_timestamp_seconds", "When it was started; without names, when the oldest was", *LAB
+)
+LAB_RECEIVED = _told("mlinfn_lab_network_receive_bytes_total", "Bytes that came to it", *LAB, kind="counter")
+LAB_SENT = _told("mlinfn_lab_network_transmit_bytes_total", "Bytes that it sent", *LAB, kind="counter")
+LAB_OUT_OF_MEMORY = _told(
+    "mlinfn_lab_out_of_memory_total", "How often the kernel ended a process of it for want of memory", *LAB,
+    kind="counter",
+)  # fmt: skip
+
 GPU_DEVICES = _told("mlinfn_gpu_devices", "GPUs that this machine lends", "class")
 GPU_SLOTS = _told("mlinfn_gpu_slots", "Labs that fit on them, by how many share a GPU", "class")
 GPU_LENT = _told("mlinfn_gpu_lent", "Slots that are taken, those of containers that are not ours included", "class")

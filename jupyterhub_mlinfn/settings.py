@@ -13,6 +13,7 @@ from . import settings_errors
 from .errors import OperatorError
 from .settings_backup import Backup, backup_clashes
 from .settings_cvmfs import CVMFS, image_clashes
+from .settings_monitoring import Monitoring
 from .settings_rooms import Rooms, room_clashes
 from .settings_sections import IAM, Culling, GPUs, IDRange, Image, Limits, Network, Sizes, Starting, UnlistedImages
 from .settings_storage import Storage
@@ -84,6 +85,8 @@ class Settings(Model):
     """The word accepted: rooms with `subdomains: false`, although a page in a room can then act as whoever opens it."""
     backup: Backup = Backup()
     """Copies of everything that people made, and of the hub itself."""
+    monitoring: Monitoring = Monitoring()
+    """What can be seen of how the machine is doing."""
     starting: Starting = Starting()
     """Time limits of a start."""
     limits: Limits = Limits()

@@ -20,7 +20,7 @@ PACKAGE = CHECKOUT / "jupyterhub_mlinfn"
 # Each layer may import those before it; modules of one layer do not import each other. Missing ones come later.
 LAYERS = (
     {"errors"},
-    {"files", "loopback", "metrics", "unpacking"},
+    {"files", "loopback", "metrics", "unpacking", "usage"},
     {"settings"},
     {"identity", "options", "gpus", "cvmfs", "capacity", "images", "volumes", "folders", "reclaim", "passwords",
      "tokens"},
@@ -36,8 +36,7 @@ LAYERS = (
     {"software"},
     {"spawner"},
     {"reconcile", "sessions"},
-    {"gpu_api", "gpu_accounts", "activity", "room_accounts", "export", "restored_api",
-     "backup_page"},
+    {"gpu_api", "gpu_accounts", "activity", "room_accounts", "export", "restored_api", "backup_page", "lab_accounts"},
     {"room_api"},
     {"hub"},
 )
@@ -47,8 +46,8 @@ SIDE_BY_SIDE = {
 }  # fmt: skip
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.
-MAY_CATCH_ALL = {f"jupyterhub_mlinfn/{name}.py" for name in ("sessions", "reconcile", "gpu_accounts", "hub",
-                                                         "room_accounts", "backup/service")}
+MAY_CATCH_ALL = {f"jupyterhub_mlinfn/{name}.py" for name in ("sessions", "reconcile", "gpu_accounts", "lab_accounts",
+                                                         "hub", "room_accounts", "backup/service")}
 
 
 def tracked(*patterns: str) -> list[Path]:

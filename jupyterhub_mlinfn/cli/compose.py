@@ -6,12 +6,12 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from .. import __version__, backup_page, collab
 from ..errors import OperatorError, UserError
 from ..settings import Settings
+from ..usage import epoch
 from . import backup_service, cvmfs_service, engine
 from .site import CHECKOUT, Site
 
@@ -116,7 +116,7 @@ def down(site: Site, *, quiet: bool) -> None:
 def restart_if_settings_are_newer(site: Site, *, quiet: bool) -> bool:
     """True if services were restarted, because they read settings older than those that are there now."""
     there = {name: each for name, each in services(site).items() if name in ("hub", BACKUP)}
-    old = [name for name, each in there.items() if _seconds(each["State"]["StartedAt"]) <= _newest_settings(site)]
+    old = [name for name, each in there.items() if epoch(each["State"]["StartedAt"]) <= _newest_settings(site)]
     if old:
         engine.run(words(site, "restart", *old), quiet=quiet)
     return bool(old)
@@ -125,12 +125,6 @@ def restart_if_settings_are_newer(site: Site, *, quiet: bool) -> bool:
 def _newest_settings(site: Site) -> float:
     read = [site.config, *sorted((CHECKOUT / "config" / "jupyterhub_config.d").glob("*.py"))]
     return max(max(path.stat().st_mtime, path.stat().st_ctime) for path in read)
-
-
-def _seconds(docker_time: str) -> float:
-    """Seconds since 1970 of "2026-11-24T10:00:00.123456789Z"."""
-    whole, _, fraction = docker_time.rstrip("Z").partition(".")
-    return datetime.fromisoformat(whole + "+00:00").timestamp() + float(f"0.{fraction or 0}")
 
 
 def services(site: Site) -> dict[str, Container]:

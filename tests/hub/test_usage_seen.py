@@ -1,0 +1,156 @@
+"""What labs use, as /hub/metrics tells it: right numbers, for the right person, of labs on a real Engine."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from support.mini_lab import offer
+from support.places import test_name
+from support.site import Site, closing_site
+from support.wait import until
+
+pytestmark = pytest.mark.docker
+EXTRA = """
+c.JupyterHub.authenticate_prometheus = False
+from jupyterhub_mlinfn.lab_accounts import Accounts
+Accounts.every_s = 1
+"""
+GB = 10**9
+BURN_S = 8
+# Holds a gigabyte, then works until it has had so much of a CPU, and says how much by its own clocks: where others work
+# as well, it takes longer. Every sample has a moment of its own, so how long it takes does not make it more right.
+BURNER = f"""
+import json, time
+held = bytearray({GB})
+held[::4096] = bytes(len(held[::4096]))
+next_at, end = 0, time.process_time() + {BURN_S}
+while time.process_time() < end:
+    if time.time() > next_at:
+        print(json.dumps([time.time(), time.process_time()]), flush=True)
+        next_at = time.time() + 0.1
+"""
+HUNGRY = "held = []\nwhile True: held.append(bytearray(b'x') * 2**24)"
+
+
+@pytest.fixture(scope="module")
+def site(mini_image, tmp_path_factory, proxy_command, engine, request):
+    """A running instance whose labs may have two CPUs, and are looked at every second."""
+    made = Site(tmp_path_factory.mktemp("usage"), test_name(), proxy_command, engine)
+    made.extra = EXTRA
+    with closing_site(made, request):
+        yield made.start(**offer(mini_image), sizes={"memory": ["2G", "256M"], "cpus": ["2"]})
+
+
+def samples(site: Site, name: str) -> list:
+    """The samples of one name that /hub/metrics has now."""
+    page = site.visitor().get("/hub/metrics").text
+    return [each for family in text_string_to_metric_families(page) for each in family.samples if each.name == name]
+
+
+def of(site: Site, user: str, name: str):
+    """The sample of one person's lab; None if there is none."""
+    return next((each for each in samples(site, f"mlinfn_lab_{name}") if each.labels["user"] == user), None)
+
+
+def known(site: Site, user: str, name: str = "cpu_seconds_total"):
+    """The same, once there is one."""
+    return until(lambda: of(site, user, name), 20, f"{name} of {user}", every_s=0.2)
+
+
+@pytest.fixture
+def anna(site):
+    """Her lab, running and known."""
+    if "anna" not in site.people:
+        site.add_user("anna")
+        site.api.start("anna")
+    known(site, "anna")
+    return site.lab_of("anna")
+
+
+class Burner:
+    """The program above in a lab."""
+
+    def __init__(self, lab):
+        self.text = ""
+        _, stream = lab.exec_run(["python3", "-c", BURNER], stream=True)
+        self.thread = threading.Thread(target=self._read, args=(stream,))
+        self.thread.start()
+
+    def _read(self, stream) -> None:
+        for part in stream:
+            self.text += part.decode()
+
+    @property
+    def said(self) -> list[tuple[float, float]]:
+        """When, and how much of a CPU it had had by then."""
+        return [tuple(json.loads(line)) for line in self.text.split("\n")[:-1]]
+
+    def had(self, since: float, until: float) -> float:
+        """How many CPUs it had between these moments."""
+        first, last = (min(self.said, key=lambda each: abs(each[0] - at)) for at in (since, until))
+        return (last[1] - first[1]) / (last[0] - first[0])
+
+
+def test_one_cpu_and_one_gigabyte_are_told_as_such(site, anna):
+    idle, before = known(site, "anna", "memory_working_set_bytes").value, known(site, "anna")
+    cpu, memory, burner = [], [], Burner(anna)
+    while burner.thread.is_alive():
+        cpu.append(of(site, "anna", "cpu_seconds_total"))
+        memory.append(of(site, "anna", "memory_working_set_bytes"))
+        burner.thread.join(0.3)
+    (began, _), (ended, had) = burner.said[0], burner.said[-1]
+    until(lambda: of(site, "anna", "cpu_seconds_total").timestamp > ended + 0.2, 20, "a sample after it")
+    after = of(site, "anna", "cpu_seconds_total")
+    assert after.value - before.value == pytest.approx(had, rel=0.05)
+    first, *_, last = [each for each in cpu if began < each.timestamp < ended]
+    cpus = (last.value - first.value) / (last.timestamp - first.timestamp)
+    assert cpus == pytest.approx(burner.had(first.timestamp, last.timestamp), abs=0.05), "1.00 on a quiet machine"
+    held = max(each.value for each in memory if began < each.timestamp < ended)
+    assert held - idle == pytest.approx(GB, abs=0.05 * GB)
+
+
+def test_limits_and_what_else_is_known_of_a_lab(site, anna):
+    values = {name: of(site, "anna", name).value for name in ("cpu_limit", "memory_limit_bytes", "processes",
+                                                              "started_timestamp_seconds")}  # fmt: skip
+    began = values.pop("started_timestamp_seconds")
+    assert began < known(site, "anna").timestamp < began + 600
+    assert values.pop("processes") >= 1
+    assert values == {"cpu_limit": 2, "memory_limit_bytes": 2 * 2**30}
+    [info] = [each.labels for each in samples(site, "mlinfn_container_info") if each.labels["user"] == "anna"]
+    assert info == {"container_id": anna.id, "name": anna.name, "user": "anna", "server": "", "room": "",
+                    "profile": "mini", "image": anna.labels["it.infn.mlinfn.image"]}  # fmt: skip
+
+
+def test_who_runs_out_of_memory_is_counted(site):
+    site.add_user("bob")
+    site.api.start("bob", memory="256M")
+    assert known(site, "bob", "out_of_memory_total").value == 0
+    assert site.lab_of("bob").exec_run(["python3", "-c", HUNGRY]).exit_code == 137
+    until(lambda: of(site, "bob", "out_of_memory_total").value == 1, 20, "it to be counted")
+    site.lab_of("bob").remove(force=True)
+    until(lambda: of(site, "bob", "cpu_seconds_total") is None, 20, "what is gone to be told no more")
+    assert of(site, "bob", "out_of_memory_total").value == 1
+
+
+def test_a_hub_that_comes_back_goes_on_counting_where_docker_does(site, anna):
+    before = known(site, "anna")
+    site.hub.stop()
+    site.start_hub()
+    after = known(site, "anna")
+    assert after.timestamp > before.timestamp
+    assert after.value >= before.value
+    assert "what labs use" not in site.hub.text()
+
+
+def test_without_names_there_is_none_on_the_page(site, anna):
+    site.hub.stop()
+    site.write_settings(monitoring={"per_person": False})
+    site.start_hub()
+    known(site, "", "memory_working_set_bytes")
+    page = site.visitor().get("/hub/metrics").text
+    assert "anna" not in page
+    assert "bob" not in page
+    assert of(site, "", "memory_limit_bytes").value == 2 * 2**30
