@@ -13,6 +13,7 @@ from docker.utils import kwargs_from_env
 from dockerspawner import DockerSpawner
 from traitlets import Bool, Unicode, default, observe
 
+from . import metrics
 from .container import LABELS
 from .errors import OperatorError
 from .gpus import Lease, Lending, giving
@@ -61,7 +62,7 @@ class EngineSpawner(DockerSpawner):
     def puller(self) -> Images:
         """The one that fetches images for everybody."""
         if EngineSpawner._puller is None:
-            EngineSpawner._puller = Images(version="auto", **kwargs_from_env())
+            EngineSpawner._puller = Images(ended=metrics.image_pulled, version="auto", **kwargs_from_env())
         return EngineSpawner._puller
 
     @property

@@ -39,6 +39,7 @@ from . import (
     room_api,
     room_names,
     sessions,
+    starts,
 )
 from .engine import EngineSpawner
 from .errors import OperatorError
@@ -189,6 +190,7 @@ def watch(settings: Settings) -> None:
     """Starts the reconciler in the running hub and, where there is an identity service, the refresher."""
     app = JupyterHub.instance()
     logging.getLogger("jupyterhub.mlinfn").parent = app.log  # else what our modules say is lost, or without a date
+    starts.expect(each.slug for each in options.parse_profiles(options.profile_list_of(settings)))
     client = docker.APIClient(version="auto", **kwargs_from_env())
 
     def is_up() -> bool:

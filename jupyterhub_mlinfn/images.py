@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -100,8 +100,9 @@ class _Pull:
 class Images:
     """The images on this machine's Engine, and the way to get more. One per process."""
 
-    def __init__(self, at_once: int = 8, **client_arguments: Any):
-        self._client_arguments = client_arguments
+    def __init__(self, at_once: int = 8, ended: Callable[[bool, float], None] | None = None, **client_arguments: Any):
+        """`ended` hears of each pull whether it went well, and how many seconds it took."""
+        self._client_arguments, self._ended = client_arguments, ended or (lambda is_well, took_s: None)
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="pull")
         self._pulls: dict[str, _Pull] = {}
 
@@ -148,8 +149,13 @@ class Images:
 
     def _pull(self, pull: _Pull, loop: asyncio.AbstractEventLoop, ends: float, limit_s: float) -> None:
         loop.call_soon_threadsafe(pull.advance, Progress())
-        for progress in pulling(pull.image, limit_s, ends, **self._client_arguments):
-            loop.call_soon_threadsafe(pull.advance, progress)
+        began, is_well = time.monotonic(), False
+        try:
+            for progress in pulling(pull.image, limit_s, ends, **self._client_arguments):
+                loop.call_soon_threadsafe(pull.advance, progress)
+            is_well = True
+        finally:
+            self._ended(is_well, time.monotonic() - began)
 
 
 def pulling(image: str, limit_s: float, ends: float | None = None, **client_arguments: Any) -> Iterator[Progress]:

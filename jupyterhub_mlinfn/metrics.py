@@ -86,6 +86,21 @@ NEXT_EXPIRY = _told(
 for result in ("well", "out", "trouble", "error"):
     REFRESHES.labels(result)
 
+STARTS = _told(
+    "mlinfn_starts_total", "Starts of labs by how they ended: started, refused (what was asked may not be had), failed "
+    "or cancelled; profile is empty where it was refused at once", "profile", "outcome", "reason", kind="counter",
+).kept()  # fmt: skip
+START_SECONDS = _told(
+    "mlinfn_start_seconds", "How long starts took that ended well: queue (for the guard's word, a GPU, a turn), pull, "
+    "create, boot (until the lab answered) and total", "profile", "phase", kind="histogram",
+).kept(buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 1800))  # fmt: skip
+PULL_SECONDS = _told(
+    "mlinfn_image_pull_seconds", "How long it took to fetch an image, for however many: fetched, or failed", "outcome",
+    kind="histogram",
+).kept(buckets=(1, 5, 15, 30, 60, 120, 300, 600, 1800))  # fmt: skip
+for outcome in ("fetched", "failed"):
+    PULL_SECONDS.labels(outcome)
+
 CONTAINER_INFO = _told(
     "mlinfn_container_info", "1 for each lab that runs: joins the series of others, which know the container's id only",
     "container_id", "name", *LAB, "image",
@@ -146,3 +161,8 @@ BACKUP_FAILURES = _of_backup(
 def gpu_given(slug: str, waited_s: float) -> None:
     """Nothing; a GPU of this class was given to who asked so long ago."""
     GPU_WAIT.labels(slug).observe(waited_s)
+
+
+def image_pulled(is_well: bool, took_s: float) -> None:
+    """Nothing; an image was fetched in so many seconds, or was given up after them."""
+    PULL_SECONDS.labels("fetched" if is_well else "failed").observe(took_s)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import requests
-from docker.errors import APIError, DockerException
-from jupyterhub.spawner import SpawnException
+from docker.errors import APIError
 from traitlets import Unicode, default
 
-from . import container, form, metrics, options, tokens
+from . import container, form, metrics, options, refusals, starts, tokens
 from .container import ContainerPlan, Lab
 from .errors import OperatorError, UserError
 from .gpus import Claimant, Lease, Wait, giving, glance, limits_of, parse
@@ -30,7 +28,6 @@ from .software import SoftwareSpawner
 from .traits import ModelTrait
 from .volumes import Mount, software
 
-NOT_SET_UP = "This service is not set up rightly, so no lab can start. The keeper finds the reason in the hub's log."
 MARGIN_S = 60
 """What a start may take beyond fetching and answering: creating the container when the disk is slow."""
 PATIENCE_S = 15 * 60
@@ -52,7 +49,7 @@ class MLINFNSpawner(SoftwareSpawner):
     limits = ModelTrait("limits")
     guard_url = Unicode("", config=True, help="Where the guard says whether the firewall is in place. Empty: no guard.")
 
-    watched = Watched()
+    watched, begun = Watched(), starts.Start()
 
     @default("prefix")
     def _default_prefix(self):
@@ -118,17 +115,22 @@ class MLINFNSpawner(SoftwareSpawner):
 
     async def start(self):
         """Address and port of a lab that answers. Raises SpawnException in words for the member."""
-        self.watched = Watched()
-        with self._translated():
+        self.watched, self.begun = Watched(), starts.Start()
+        with self.begun.counted(self.start_timeout), refusals.translated(self.user.name, self.log):
             await self.known()
             choice = self.choose()
+            self.begun.profile = choice.profile
             await self._require_guard()
+            self.begun.spent("queue")
             await self._fetch(choice)
+            self.begun.spent("pull")
             await self.make_room()  # a container of before would hold the GPU that this start waits for
             async with self._lease(choice) as lease:
                 await self._launch(choice, lease)
             self.check_gpus(lease)
-            return await self._ready(choice)
+            address = await self._ready(choice)
+            self.begun.spent("boot")
+            return address
 
     @asynccontextmanager
     async def _lease(self, choice: Choice) -> AsyncIterator[Lease]:
@@ -148,6 +150,7 @@ class MLINFNSpawner(SoftwareSpawner):
     async def _launch(self, choice: Choice, lease: Lease) -> None:
         self.watched.say(72, "Waiting for a turn to start")
         async with self.turns:
+            self.begun.spent("queue")
             person = self.person()
             plan = await self._plan(choice, person, lease)
             try:
@@ -155,6 +158,7 @@ class MLINFNSpawner(SoftwareSpawner):
             except BaseException:
                 await self.discard()
                 raise
+            self.begun.spent("create")
 
     async def _make(self, plan: ContainerPlan, person: Person, choice: Choice) -> None:
         self.watched.say(75, f"Creating the container of {choice.title}")
@@ -251,34 +255,10 @@ class MLINFNSpawner(SoftwareSpawner):
             raise UserError(f"{choice.title} did not come up. {why}", reason="exited")
         return address
 
-    @contextmanager
-    def _translated(self):
-        try:
-            yield
-        except UserError as error:
-            raise _spawn_exception(str(error), error.reason) from error
-        except OperatorError as error:
-            self.log.error("No lab for %s: %s", self.user.name, error)
-            raise _spawn_exception(NOT_SET_UP, "site") from error
-        except APIError as error:
-            self.log.error("The Docker Engine refused a lab for %s: %s", self.user.name, error)
-            raise _spawn_exception("Docker could not make your lab. The keeper finds the reason in the hub's log.",
-                                   "engine") from error  # fmt: skip
-        except (DockerException, requests.RequestException) as error:
-            self.log.error("The Docker Engine does not answer: %s", error)
-            raise _spawn_exception("Docker does not answer on this machine. Tell the keeper.", "engine") from error
-
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Events of this start from its beginning, however late somebody looks."""
         async for event in self.watched.events():
             yield event
-
-
-def _spawn_exception(message: str, reason: str) -> SpawnException:
-    error = SpawnException(message, reason=reason)
-    # JupyterHub's failure page and form read only this attribute.
-    error.jupyterhub_message = message
-    return error
 
 
 async def _draw(spawner: MLINFNSpawner) -> str:
@@ -294,4 +274,5 @@ async def _check(spawner: MLINFNSpawner, user_options: Mapping[str, Any]) -> Non
     try:
         options.parse(user_options, spawner.offer)
     except UserError as error:
-        raise _spawn_exception(str(error), error.reason) from error
+        starts.refused(error)
+        raise refusals.exception(str(error), error.reason) from error

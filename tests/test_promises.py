@@ -27,7 +27,7 @@ LAYERS = (
     {"rooms"},
     {"traits", "network", "culling", "ready", "login", "room_names", "claims"},
     {"pages"},
-    {"form", "container", "local", "demo", "collab", "backup"},
+    {"form", "container", "local", "demo", "collab", "backup", "starts", "refusals"},
     {"discovery"},
     {"iam"},
     {"passwd", "engine", "restored"},

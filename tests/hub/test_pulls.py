@@ -15,8 +15,10 @@ MEGABYTES = 24
 
 
 @pytest.fixture
-def far_away(mini_site, registry, mini_image):
+def far_away(mini_site, mlinfn, registry, mini_image):
     """A site that offers the mini lab, and `far`, the same with 24 MB that only the slow registry has."""
+
+    mlinfn.extra = "c.JupyterHub.authenticate_prometheus = False\n"
 
     def make(bytes_per_s: int, **settings):
         reference = registry.publish(mini_image, MEGABYTES)
@@ -47,6 +49,7 @@ def test_two_people_share_one_pull_and_see_it_advance(far_away, registry):
     with ThreadPoolExecutor(2) as readers:
         annas, bobs = readers.map(site.api.wait_ready, ("anna", "bob"))
     assert registry.pulls(reference) == 1
+    assert 'mlinfn_image_pull_seconds_count{outcome="fetched"} 1.0' in site.visitor().get("/hub/metrics").text
     for events in (annas, bobs):
         words = [event.get("message", "") for event in events]
         shown = [re.search(r"(\d+) ?%", word) for word in words]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from docker.errors import DockerException
 
-from jupyterhub_mlinfn.images import Layers, refusal, split, with_tag
+from jupyterhub_mlinfn.images import Images, Layers, refusal, split, with_tag
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,13 @@ def test_progress_adds_layers_and_never_runs_backwards():
 )
 def test_a_refusal_says_why(answer, words):
     assert words in str(refusal("x:1", answer))
+
+
+async def test_a_pull_in_vain_is_told_with_how_long_it_took():
+    ended = []
+    images = Images(ended=lambda *told: ended.append(told), base_url="tcp://127.0.0.1:9")
+    with pytest.raises(DockerException):
+        await images._joined("registry.example.org/a:1", 5).task
+    [(is_well, took_s)] = ended
+    assert not is_well
+    assert 0 <= took_s < 5

@@ -1,4 +1,4 @@
-"""What labs use, as /hub/metrics tells it: right numbers, for the right person, of labs on a real Engine."""
+"""What /hub/metrics tells: right numbers, for the right person, of labs on a real Engine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support.client import Failed
 from support.mini_lab import offer
 from support.places import test_name
 from support.site import Site, closing_site
@@ -122,6 +123,32 @@ def test_limits_and_what_else_is_known_of_a_lab(site, anna):
     [info] = [each.labels for each in samples(site, "mlinfn_container_info") if each.labels["user"] == "anna"]
     assert info == {"container_id": anna.id, "name": anna.name, "user": "anna", "server": "", "room": "",
                     "profile": "mini", "image": anna.labels["it.infn.mlinfn.image"]}  # fmt: skip
+
+
+def starts(site: Site, **labels: str) -> float:
+    """How many starts of the mini lab are told to have ended so."""
+    found = [each.value for each in samples(site, "mlinfn_starts_total") if labels.items() <= each.labels.items()]
+    return sum(found)
+
+
+def phases(site: Site) -> dict[str, float]:
+    """How long all good starts of the mini lab took, by phase."""
+    return {each.labels["phase"]: each.value for each in samples(site, "mlinfn_start_seconds_sum")
+            if each.labels["profile"] == "mini"}  # fmt: skip
+
+
+def test_starts_are_told_with_how_they_ended_and_where_their_time_went(site, anna):
+    assert starts(site, profile="dies", outcome="failed", reason="exited") == 0, "there before the first one fails"
+    site.add_user("carla")
+    with pytest.raises(Failed, match="no more luck"):
+        site.api.start("carla", profile="dies")
+    assert starts(site, profile="dies", outcome="failed", reason="exited") == 1
+    assert site.api.ask("carla", profile="nothing").status_code == 400
+    assert starts(site, profile="", outcome="refused", reason="options") == 1
+    assert starts(site, profile="mini", outcome="started") == 1
+    spent = phases(site)
+    assert 0 < spent["boot"] < spent["total"]
+    assert spent["total"] == pytest.approx(sum(spent[each] for each in ("queue", "pull", "create", "boot")), abs=0.01)
 
 
 def test_who_runs_out_of_memory_is_counted(site):

@@ -1,0 +1,73 @@
+"""How starts are counted: outcomes and reasons out of a vocabulary that is known beforehand."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import logging
+
+import pytest
+from docker.errors import APIError
+from prometheus_client import REGISTRY
+from support.places import CHECKOUT
+
+from jupyterhub_mlinfn import refusals, starts
+from jupyterhub_mlinfn.errors import OperatorError, UserError
+
+LOG = logging.getLogger("of-a-test")
+NOT_OF_STARTS = {"login", "password"}
+
+
+def value(name: str, **labels: str) -> float | None:
+    """A value of JupyterHub's page."""
+    return REGISTRY.get_sample_value(f"mlinfn_{name}", labels)
+
+
+@pytest.mark.parametrize(("error", "ends"), [
+    (UserError("no"), ("refused", "options")), (UserError("no", reason="gpu_wait"), ("refused", "gpu_wait")),
+    (UserError("no", reason="exited"), ("failed", "exited")), (UserError("no", reason="made up"), ("failed", "other")),
+    (OperatorError("no"), ("failed", "site")), (APIError("no"), ("failed", "engine")),
+    (KeyError("no"), ("failed", "other")), (UserError("no", reason="gpu_left"), ("cancelled", "gpu_left")),
+    (asyncio.CancelledError(), ("cancelled", "")), (UnicodeDecodeError("utf-8", b"", 0, 1, "no"), ("failed", "other")),
+])  # fmt: skip
+def test_an_end_has_an_outcome_and_a_reason(error, ends):
+    name = f"{type(error).__name__}-{ends[1]}"
+    start = starts.Start()
+    start.profile = name
+    with pytest.raises(BaseException), start.counted(60), refusals.translated("anna", LOG):  # noqa: B017, PT011
+        raise error
+    assert value("starts_total", profile=name, outcome=ends[0], reason=ends[1]) == 1
+    assert value("start_seconds_count", profile=name, phase="total") is None
+
+
+def test_what_jupyterhub_breaks_off_for_its_length_has_failed():
+    assert starts.ending(asyncio.CancelledError(), is_late=True) == ("failed", "timeout")
+
+
+def test_phases_add_up():
+    start = starts.Start()
+    start.profile = "adds-up"
+    with start.counted(60):
+        for phase in ("queue", "pull", "queue", "create", "boot"):
+            start._lap -= 10
+            start.spent(phase)
+    spent = {phase: value("start_seconds_sum", profile="adds-up", phase=phase) for phase in (*starts.PHASES, "total")}
+    assert [round(spent[phase]) for phase in starts.PHASES] == [20, 10, 10, 10]
+    assert value("starts_total", profile="adds-up", outcome="started", reason="") == 1
+
+
+def test_what_is_expected_is_there_with_zero():
+    starts.expect(["expected"])
+    assert value("starts_total", profile="expected", outcome="failed", reason="engine") == 0
+    assert value("starts_total", profile="expected", outcome="refused", reason="options") is None
+
+
+def test_every_reason_of_a_refusal_is_known():
+    found = {"options"}
+    for path in (CHECKOUT / "jupyterhub_mlinfn").rglob("*.py"):
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            if getattr(call.func, "id", "") == "UserError":
+                found |= {each.value.value for each in call.keywords if each.arg == "reason"}
+    known = {*starts.WHY_REFUSED, *starts.WHY_FAILED, *starts.WHY_CANCELLED}
+    assert found - NOT_OF_STARTS <= known
+    assert known - found == {"engine", "site", "timeout", "other"} - found
