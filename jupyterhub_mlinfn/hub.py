@@ -20,6 +20,7 @@ from . import (
     __version__,
     activity,
     backup_page,
+    census,
     collab,
     container,
     export,
@@ -202,7 +203,9 @@ def watch(settings: Settings) -> None:
     accounts.register()
     work += [_keep_gpus_known(), accounts.run(), room_accounts.keep(app, rooms_of(settings), is_up)]
     if settings.monitoring.enabled:
-        work.append(_labs_seen(settings).run())
+        people = census.Census(app, rooms_of(settings), named=settings.monitoring.per_person)
+        people.register()
+        work += [people.run(is_up), _labs_seen(settings).run()]
     if settings.login != "local":
         work.append(sessions.Refresher(app, _rules(settings)).run(is_up))
     loop = asyncio.get_running_loop()

@@ -122,6 +122,13 @@ LAB_OUT_OF_MEMORY = _told(
     kind="counter",
 )  # fmt: skip
 
+USER_GROUP_INFO = _told(
+    "jupyterhub_user_group_info", "1 for each group that somebody, or a room's account, is in; not told without names",
+    "user", "group",
+)  # fmt: skip
+ROOMS = _told("mlinfn_rooms", "Rooms by how they stand: running, starting, stopping or stopped", "state")
+ROOM_INSIDE = _told("mlinfn_room_inside", "People of its group who are in a room", "room")
+
 GPU_DEVICES = _told("mlinfn_gpu_devices", "GPUs that this machine lends", "class")
 GPU_SLOTS = _told("mlinfn_gpu_slots", "Labs that fit on them, by how many share a GPU", "class")
 GPU_LENT = _told("mlinfn_gpu_lent", "Slots that are taken, those of containers that are not ours included", "class")

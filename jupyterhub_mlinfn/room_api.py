@@ -33,6 +33,7 @@ LONGEST_ANSWER = 64 * 2**10
 MOST = 200
 """People inside a room who are told of."""
 STATES: Mapping[str | None, str] = {"spawn": "starting", "stop": "stopping", "check": "starting"}
+ALL_STATES = ("running", "starting", "stopping", "stopped")
 log = logging.getLogger("jupyterhub.mlinfn.rooms")
 
 
@@ -45,6 +46,11 @@ class Seen:
 
 
 NOTHING = Seen()
+
+
+def state_of(lab: RoomSpawner) -> str:
+    """One of ALL_STATES."""
+    return STATES.get(lab.pending, "running" if lab.ready else "stopped")
 
 
 class Looks:
@@ -122,7 +128,7 @@ class RoomsHandler(APIHandler):
             "name": room.name,
             "title": room.title,
             "group": room.group,
-            "state": STATES.get(lab.pending, "running" if lab.ready else "stopped"),
+            "state": state_of(lab),
             "url": urljoin(self.base, user.url),
             "memory": bytes_of(room.memory),
             "cpus": float(room.cpus),

@@ -38,6 +38,7 @@ LAYERS = (
     {"reconcile", "sessions"},
     {"gpu_api", "gpu_accounts", "activity", "room_accounts", "export", "restored_api", "backup_page", "lab_accounts"},
     {"room_api"},
+    {"census"},
     {"hub"},
 )
 SIDE_BY_SIDE = {
@@ -47,7 +48,7 @@ SIDE_BY_SIDE = {
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.
 MAY_CATCH_ALL = {f"jupyterhub_mlinfn/{name}.py" for name in ("sessions", "reconcile", "gpu_accounts", "lab_accounts",
-                                                         "hub", "room_accounts", "backup/service")}
+                                                         "census", "hub", "room_accounts", "backup/service")}
 
 
 def tracked(*patterns: str) -> list[Path]:

@@ -33,7 +33,8 @@ def campus(mini_image, tmp_path_factory, proxy_command, engine, request) -> Iter
     site = Site(tmp_path_factory.mktemp("campus"), test_name(), proxy_command, engine)
     data = tmp_path_factory.mktemp("data")
     with closing_site(site, request):
-        site.extra = "c.JupyterHub.authenticate_prometheus = False\n"
+        site.extra = ("c.JupyterHub.authenticate_prometheus = False\n"
+                      "from jupyterhub_mlinfn.census import Census\nCensus.every_s = 1\n")
         site.start(**settings(mini_image),
                    gpus={"source": "simulated", "groups": {"cms": {"total": 1}}, "wait": "2s"},
                    storage={"extra": [{"source": str(data), "target": "/data", "groups": ["cms"]}]})  # fmt: skip
@@ -168,6 +169,10 @@ def test_who_is_inside_is_what_the_room_says_of_people_of_its_group(campus, anna
     until(lambda: told(anna)["cms"]["inside"], 10, "the room to be looked into")
     person = {"name": "boris", "display_name": "boris", "initials": "B", "color": claims.color("boris")}
     assert told(anna)["cms"]["inside"] == [person]
+    counted = ('mlinfn_room_inside{room="cms"} 1.0', 'mlinfn_rooms{state="running"} 1.0',
+               'jupyterhub_user_group_info{group="cms",user="boris"} 1.0')  # fmt: skip
+    page = campus.visitor()
+    until(lambda: set(counted) <= set(page.get("/hub/metrics").text.split("\n")), 10, "both to be counted")
 
 
 def test_a_room_outlives_the_hub_and_is_known_again(campus, anna):
