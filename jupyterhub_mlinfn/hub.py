@@ -199,7 +199,9 @@ def watch(settings: Settings) -> None:
 
     work = [reconcile.run_forever(client, settings.instance, lambda: _claimed(app), is_up)]
     EngineSpawner.lend(gpus.Lending(settings.gpus, str(settings.root), client, ThreadPoolExecutor(4, "gpus")))
-    accounts = gpu_accounts.Accounts(EngineSpawner.shared_lending, lambda name: _first_group(app, name))
+    folder = settings.root / gpus.mapping.FOLDER if settings.monitoring.enabled else None
+    accounts = gpu_accounts.Accounts(EngineSpawner.shared_lending, lambda name: _first_group(app, name),
+                                     named=settings.monitoring.per_person, folder=folder)  # fmt: skip
     accounts.register()
     work += [_keep_gpus_known(), accounts.run(), room_accounts.keep(app, rooms_of(settings), is_up)]
     if settings.monitoring.enabled:

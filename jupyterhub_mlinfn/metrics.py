@@ -122,6 +122,10 @@ LAB_OUT_OF_MEMORY = _told(
     kind="counter",
 )  # fmt: skip
 
+LAB_GPU_INFO = _told(
+    "mlinfn_lab_gpu_info", "Part of a GPU that the lab holds: 1, or 1/N of one that N may share; index is DCGM's "
+    "number, with that of its instance for a slice", "user", "server", "room", "gpu", "index", "class",
+)  # fmt: skip
 USER_GROUP_INFO = _told(
     "jupyterhub_user_group_info", "1 for each group that somebody, or a room's account, is in; not told without names",
     "user", "group",

@@ -4,7 +4,8 @@ Read in this order: devices (what a GPU is), inventory (which are there; nvml, c
 report is the service behind the last), request (what is asked for and given), ledger (who holds what, from Docker's
 containers), line (who is next), policy (limits), quotas (what they leave, in the order of the line), tickets (the
 line's memory), pool (the one way to get one), giving (how it reaches the container), state and offer (what people are
-told and may pick), lending (all of it together, for this process), glance (how it stands now, for who asks).
+told and may pick), lending (all of it together, for this process), glance (how it stands now, for who asks), mapping
+(what dcgm-exporter is told).
 """
 
 from .devices import Device, GPUClass, check, classes_of, slug_of, unknown

@@ -38,6 +38,8 @@ class Device:
     """Device nodes that a container which holds it sees; empty if not known."""
     number: int = -1
     """Of a slice on its card, as nvidia-smi counts; -1 for a card, and if not known."""
+    instance: int = -1
+    """Of a slice, the number of its GPU instance, which DCGM goes by; -1 for a card, and if not known."""
 
 
 @dataclass(frozen=True)

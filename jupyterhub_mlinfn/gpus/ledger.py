@@ -32,6 +32,7 @@ class Holder:
     server: str = ""
     since: float = 0
     """Seconds since the epoch."""
+    room: str = ""
 
 
 def is_lab(container: Mapping[str, Any]) -> bool:
@@ -80,7 +81,7 @@ def _lab(container: Mapping[str, Any]) -> Holder:
     said = labels.get(f"{LABELS}slots", "1")
     slots = int(said) if said.isdigit() else ALL_SLOTS
     return Holder(container["Id"], uuids, slots, labels[f"{LABELS}user"], labels.get(f"{LABELS}server", ""),
-                  container.get("Created") or 0)  # fmt: skip
+                  container.get("Created") or 0, labels.get(f"{LABELS}room", ""))  # fmt: skip
 
 
 def _foreign(inspected: Mapping[str, Any], devices: Sequence[Device]) -> tuple[str, ...]:

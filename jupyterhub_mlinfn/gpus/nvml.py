@@ -89,8 +89,9 @@ def _slices(handle, card: Device) -> Iterator[tuple[Any, Device]]:
             continue
         model, _, profile = _text(pynvml.nvmlDeviceGetName(part)).partition(" MIG ")
         memory = pynvml.nvmlDeviceGetMemoryInfo(part).total
+        instance = pynvml.nvmlDeviceGetGpuInstanceId(part)
         yield part, Device(_text(pynvml.nvmlDeviceGetUUID(part)), model, memory, card.index, profile or "slice",
-                           card.uuid, number=number)  # fmt: skip
+                           card.uuid, number=number, instance=instance)  # fmt: skip
 
 
 def _rights(part, minor: int, capabilities: Mapping[str, str]) -> list[str]:

@@ -133,6 +133,11 @@ class Pool:
         self._news.set()
         self._news = asyncio.Event()
 
+    async def news(self, view: View, at_most_s: float) -> None:
+        """Returns once something has changed since this look, or after so long."""
+        if self._changed_at <= view.at:
+            await _first(self._news.wait(), at_most_s)
+
     async def look(self, oldest_s: float = 0.0) -> View:
         """Who holds what, at most so old. Raises EngineAway."""
         view, now = self._view, time.monotonic()

@@ -42,7 +42,8 @@ def site(mini_image, tmp_path_factory, proxy_command, engine, request):
     made = Site(tmp_path_factory.mktemp("usage"), test_name(), proxy_command, engine)
     made.extra = EXTRA
     with closing_site(made, request):
-        yield made.start(**offer(mini_image), sizes={"memory": ["2G", "256M"], "cpus": ["2"]})
+        gpus = {"source": "simulated", "simulated": 1, "share": {"simulated-gpu": 2}}
+        yield made.start(**offer(mini_image), sizes={"memory": ["2G", "256M"], "cpus": ["2"]}, gpus=gpus)
 
 
 def samples(site: Site, name: str) -> list:
@@ -160,6 +161,19 @@ def test_who_runs_out_of_memory_is_counted(site):
     site.lab_of("bob").remove(force=True)
     until(lambda: of(site, "bob", "cpu_seconds_total") is None, 20, "what is gone to be told no more")
     assert of(site, "bob", "out_of_memory_total").value == 1
+
+
+def test_who_holds_a_gpu_is_told_and_dcgm_exporter_hears_it_also_after_the_hub_was_away(site):
+    site.add_user("dora")
+    site.api.start("dora", gpus="simulated-gpu:1")
+    file = site.root / "run/dcgm/0"
+    until(lambda: file.read_text() == "dora\n", 20, "the file to name her")
+    [held] = samples(site, "mlinfn_lab_gpu_info")
+    assert (held.value, held.labels["user"], held.labels["index"]) == (0.5, "dora", "0")
+    site.hub.kill()
+    site.lab_of("dora").remove(force=True)
+    site.start_hub()
+    until(lambda: file.read_text() == "", 20, "the file to name nobody")
 
 
 def test_a_hub_that_comes_back_goes_on_counting_where_docker_does(site, anna):

@@ -195,7 +195,8 @@ def _device(index: int, card: Card, part: Slice | None) -> Device:
     if part is None:
         return Device(card.uuid, card.model, card.memory, index, nodes=(card.node,))
     nodes = (card.node, *(node for _, node in card.rights(part)))
-    return Device(part.uuid, card.model, part.memory, index, part.profile, card.uuid, nodes=nodes, number=part.number)
+    return Device(part.uuid, card.model, part.memory, index, part.profile, card.uuid, nodes=nodes,
+                  number=part.number, instance=part.instance)  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -23,12 +23,14 @@ A100 = "a100-sxm4-80gb"
 class MadeUpEngine:
     """One lab holds one GPU."""
 
-    away = False
+    away = is_idle = False
 
     async def containers(self):
         """The Engine's list."""
         if self.away:
             raise EngineAway("no answer")
+        if self.is_idle:
+            return []
         labels = {"it.infn.mlinfn.user": "anna-of-accounts", "it.infn.mlinfn.gpus": "GPU-a"}
         return [{"Id": "c", "Names": ["/x-lab-anna-of-accounts"], "State": "running", "Labels": labels, "Created": 1}]
 
@@ -42,6 +44,9 @@ class MadeUpLending:
     def __init__(self):
         self.engine = MadeUpEngine()
         self.pool = Pool(self.engine, lambda: DEVICES, Tickets(":memory:"), SITE)
+
+    async def known(self):
+        """At once."""
 
 
 @pytest.fixture
@@ -120,8 +125,54 @@ async def test_gauges_tell_devices_slots_lent_and_waiting(lending):
     }  # fmt: skip
 
 
+async def test_what_each_lab_holds_is_told_with_its_name_or_without(lending):
+    def told(**options) -> dict:
+        registry, accounts = CollectorRegistry(), Accounts(lambda: lending, str, **options)
+        accounts.view = View(0, classes_of(DEVICES, SITE), (
+            Holder("1", ("GPU-a", "GPU-t"), 1, "anna"), Holder("2", ("GPU-t",), 1, "room-cms", room="cms"),
+            Holder("3", ("GPU-t",), 1, "bob", "b")))  # fmt: skip
+        accounts.register(registry)
+        return {tuple(each.labels[name] for name in ("user", "server", "room", "index", "class")): each.value
+                for family in registry.collect() for each in family.samples if each.name == "mlinfn_lab_gpu_info"}
+
+    assert told() == {("anna", "", "", "0", A100): 1, ("anna", "", "", "1", "t4"): 0.25,
+                      ("room-cms", "", "cms", "1", "t4"): 0.25, ("bob", "b", "", "1", "t4"): 0.25}  # fmt: skip
+    assert told(named=False) == {("", "", "", "0", A100): 1, ("", "", "cms", "1", "t4"): 0.25,
+                                 ("", "", "", "1", "t4"): 0.5}  # fmt: skip
+
+
+async def test_without_names_time_is_nobodys(lending):
+    accounts = Accounts(lambda: lending, lambda user: "of-nobody", named=False)
+    accounts._added_at -= 100
+    await accounts.add_up()
+    labels = {"user": "", "group": "of-nobody", "class": A100}
+    assert REGISTRY.get_sample_value("mlinfn_gpu_seconds_total", labels) == pytest.approx(100, abs=5)
+
+
+async def test_dcgm_exporter_hears_at_once_what_changes(lending, tmp_path):
+    accounts = Accounts(lambda: lending, lambda user: "", folder=tmp_path / "run/dcgm")
+    file, running = tmp_path / "run/dcgm/0", asyncio.ensure_future(accounts.run(every_s=60))
+    await _until(lambda: file.exists() and file.read_text() == "anna-of-accounts\n")
+    assert file.stat().st_mode & 0o777 == 0o644
+    lending.engine.is_idle = True
+    lending.pool.changed()
+    await _until(lambda: file.read_text() == "")
+    running.cancel()
+
+
+async def _until(condition):
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+async def test_a_folder_that_cannot_be_made_costs_nobody_their_account(lending, tmp_path, caplog):
+    (tmp_path / "run").touch()
+    await Accounts(lambda: lending, lambda user: "", folder=tmp_path / "run/dcgm").add_up()
+    assert "dcgm-exporter is not told" in caplog.text
+
+
 def test_nothing_is_told_before_anything_lends():
-    assert [family.samples for family in Accounts(lambda: None, str).collect()] == [[], [], [], []]
+    assert [family.samples for family in Accounts(lambda: None, str).collect()] == [[], [], [], [], []]
 
 
 def test_waits_are_counted_by_class():
