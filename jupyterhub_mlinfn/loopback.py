@@ -9,8 +9,12 @@ Answer = Callable[[str], "tuple[int, str]"]
 """Path -> status and text."""
 
 
-def handler(answer: Answer, plain: str = "charset=utf-8") -> type[BaseHTTPRequestHandler]:
-    """What answers a GET. Text that looks like JSON goes out as such, other text as text/plain, `plain`."""
+PLAIN = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus wants to be told the version of its format; everybody else reads over it."""
+
+
+def handler(answer: Answer) -> type[BaseHTTPRequestHandler]:
+    """What answers a GET. Text that looks like JSON goes out as such, other text as it is."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
@@ -22,7 +26,7 @@ def handler(answer: Answer, plain: str = "charset=utf-8") -> type[BaseHTTPReques
             """Send an answer."""
             body = text.encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json" if text[:1] in ("{", "[") else f"text/plain; {plain}")
+            self.send_header("Content-Type", "application/json" if text[:1] in ("{", "[") else PLAIN)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -33,6 +37,6 @@ def handler(answer: Answer, plain: str = "charset=utf-8") -> type[BaseHTTPReques
     return Handler
 
 
-def server(answer: Answer, port: int, plain: str = "charset=utf-8") -> ThreadingHTTPServer:
+def server(answer: Answer, port: int) -> ThreadingHTTPServer:
     """The server, not yet running."""
-    return ThreadingHTTPServer(("127.0.0.1", port), handler(answer, plain))
+    return ThreadingHTTPServer(("127.0.0.1", port), handler(answer))

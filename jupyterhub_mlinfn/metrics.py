@@ -168,6 +168,23 @@ BACKUP_FAILURES = _of_backup(
     "mlinfn_backup_failures_total", "Runs on a target that did not end well", "target", kind="counter"
 )
 
+GPU_DRIVER_UP = _told("mlinfn_gpu_driver_up", "1 while NVIDIA's driver answers, 0 while it does not", page="gpus")
+
+CVMFS_UP = _told(
+    "mlinfn_cvmfs_up", "1 if the repository is mounted and answered when it was last asked, 0 if not", "repository",
+    page="cvmfs-probe",
+)  # fmt: skip
+CVMFS_ANSWERED = _told(
+    "mlinfn_cvmfs_last_answer_timestamp_seconds", "When the repository last answered; 0 if it never did", "repository",
+    page="cvmfs-probe",
+)  # fmt: skip
+
+GUARD_UP = _told("mlinfn_guard_up", "1 while the kernel has exactly the rules around labs that it should", page="guard")
+GUARD_REPAIRS = _told(
+    "mlinfn_guard_repairs_total", "How often they had been removed or changed, and were loaded again", kind="counter",
+    page="guard",
+)  # fmt: skip
+
 
 def gpu_given(slug: str, waited_s: float) -> None:
     """Nothing; a GPU of this class was given to who asked so long ago."""

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Keeps the firewall around the labs as it should be.
 
-    guard.py run       load the rules, watch them, put them back; answer on 127.0.0.1:$MLINFN_GUARD_PORT/health
-    guard.py probe     exit 0 if that answers 200, else print why (the container's health check)
+    guard.py run       load the rules, watch them, put them back; answer on 127.0.0.1:$MLINFN_GUARD_PORT, at /health
+                       and, for Prometheus, at /metrics
+    guard.py probe     exit 0 if /health answers 200, else print why (the container's health check)
     guard.py show      print the rules that this machine should have
     guard.py remove    take the rules away (uninstall)
 
@@ -113,15 +114,35 @@ class Guard:
             return (200 if well else 503), {"well": well, "why": why, "table": self.wall.table, "repairs": self.repairs}
 
 
+def told(facts: Mapping) -> str:
+    """The facts of health for Prometheus."""
+    lines = (("mlinfn_guard_up", "gauge", facts["well"],
+              "1 while the kernel has exactly the rules around labs that it should"),
+             ("mlinfn_guard_repairs_total", "counter", facts["repairs"],
+              "How often they had been removed or changed, and were loaded again"))  # fmt: skip
+    return "".join(f"# HELP {name} {text}\n# TYPE {name} {kind}\n{name} {int(value)}\n"
+                   for name, kind, value, text in lines)  # fmt: skip
+
+
+def answer(guard: Guard, path: str) -> tuple[int, str, str]:
+    """HTTP status, kind of content and text for a path."""
+    if path not in ("/health", "/metrics"):
+        return 404, "application/json", json.dumps({"why": "only /health and /metrics are here"}) + "\n"
+    status, facts = guard.health()
+    if path == "/metrics":
+        return 200, "text/plain; version=0.0.4", told(facts)
+    return status, "application/json", json.dumps(facts) + "\n"
+
+
 def serve(guard: Guard, port: int) -> ThreadingHTTPServer:
-    """An HTTP server on loopback that answers /health, running on a thread of its own."""
+    """An HTTP server on loopback, running on a thread of its own."""
 
     class Health(BaseHTTPRequestHandler):
         def do_GET(self):
-            status, facts = guard.health() if self.path == "/health" else (404, {"why": "only /health is here"})
-            body = json.dumps(facts).encode() + b"\n"
+            status, kind, text = answer(guard, self.path)
+            body = text.encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

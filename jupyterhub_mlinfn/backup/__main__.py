@@ -52,7 +52,7 @@ def serve(place: Place, environ: Mapping[str, str] = os.environ) -> int:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     threading.Thread(target=service.go_on, daemon=True).start()
     port = int(environ["MLINFN_BACKUP_PORT"])
-    door.server(Answers(place).answer, partial(report.answer, service), port, report.PLAIN).serve_forever()
+    door.server(Answers(place).answer, partial(report.answer, service), port).serve_forever()
     return 0
 
 

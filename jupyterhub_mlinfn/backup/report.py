@@ -14,8 +14,6 @@ from .. import metrics
 from .service import Service
 from .state import State, time_of
 
-PLAIN = "version=0.0.4"
-"""The version of Prometheus' format, of which it wants to be told."""
 QUIET_S = 60
 """A service that has not looked for so long hangs."""
 

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from .. import loopback
+from prometheus_client.core import Metric
+
+from .. import loopback, metrics
 from . import mounts, report
 from .report import State
 
@@ -31,7 +33,8 @@ class Repository:
 
     def __init__(self, folder: str, name: str):
         self.folder, self.name, self.child = folder, name, None
-        self.asked_at, self.known = 0.0, State(report.UNKNOWN, time.time())
+        self.asked_at, self.answered_at, self.known = 0.0, 0.0, State(report.UNKNOWN, time.time())
+        """Asked at: of the monotonic clock. Answered at: in epoch seconds."""
 
     def step(self, every_s: float, limit_s: float) -> None:
         """Ask when it is time, and take the answer if one is there. Waits for nothing."""
@@ -61,6 +64,8 @@ class Repository:
         return report.BROKEN if is_mounted else report.MISSING
 
     def _learn(self, state: str) -> None:
+        if state == report.OK:
+            self.answered_at = time.time()
         if state != self.known.state:
             self.known = State(state, time.time())
             print(f"{self.name}: {state}", file=sys.stderr, flush=True)
@@ -95,9 +100,16 @@ class Prober:
         """Status and text for a path: / is the report, /health whether the prober itself is well."""
         if path == "/health":
             return 200, "ok\n"
+        if path == "/metrics":
+            return 200, metrics.page(self._families())
         if path != "/":
-            return 404, "There is / and /health.\n"
+            return 404, "There is /, /health and /metrics.\n"
         return 200, report.text({each.name: each.known for each in self.repositories})
+
+    def _families(self) -> Iterator[Metric]:
+        asked = [each for each in self.repositories if each.known.state != report.UNKNOWN]
+        yield metrics.CVMFS_UP.read(([each.name], each.known.state == report.OK) for each in asked)
+        yield metrics.CVMFS_ANSWERED.read(([each.name], each.answered_at) for each in asked)
 
 
 def main() -> None:

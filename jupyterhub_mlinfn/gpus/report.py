@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from .. import loopback
+from .. import loopback, metrics
 from . import nvml, reported
 from .inventory import EVERY_S
 
@@ -46,10 +46,13 @@ class Looks:
             time.sleep(EVERY_S)
 
     def answer(self, path: str) -> tuple[int, str]:
-        """Status and text for a path: / is the report, /health whether the driver answers."""
-        if path not in ("/", "/health"):
-            return 404, "There is / and /health.\n"
+        """Status and text for a path: / is the report, /health whether the driver answers, /metrics the same."""
+        if path not in ("/", "/health", "/metrics"):
+            return 404, "There is /, /health and /metrics.\n"
         silent_s = time.monotonic() - self.at
+        if path == "/metrics":
+            is_up = bool(self.report) and not self.trouble and silent_s <= STALE_S
+            return 200, metrics.page([metrics.GPU_DRIVER_UP.read([((), is_up)])])
         if silent_s > STALE_S or not self.report:
             return 503, f"NVIDIA's driver has not answered for {silent_s:.0f} s.\n"
         if path == "/":

@@ -211,6 +211,8 @@ def test_each_repair_is_one_line_of_log(open_world):
             open_world.run("host", "nft", "flush", "ruleset")
             assert guard.stdout.readline() == "guard: the rules had been removed or changed: loaded again\n"
         assert health(open_world)[1]["repairs"] == 2
+        told = open_world.run("host", "curl", "-s", f"http://127.0.0.1:{PORT}/metrics").splitlines()
+        assert {"mlinfn_guard_up 1", "mlinfn_guard_repairs_total 2"} <= set(told)
     assert guard.stdout.closed or guard.stdout.read() == ""
 
 
@@ -265,7 +267,7 @@ def test_health_says_no_when_the_kernel_refuses(open_world, tmp_path):
     open_world.run("host", "nft", "flush", "ruleset")
 
 
-def test_only_health_is_served(world):
+def test_nothing_else_is_served(world):
     status = world.run("host", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{PORT}/")
     assert status == "404"
 

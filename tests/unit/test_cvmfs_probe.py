@@ -9,6 +9,7 @@ import time
 
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 from support.process import Program
 from support.software import probing
 from support.wait import until
@@ -44,6 +45,22 @@ def told(two, free_port):
 
 def test_what_is_mounted_and_answers_is_well(told):
     assert told("sft.example.org", report.OK) == told("cms.example.org", report.OK)
+
+
+def test_prometheus_is_told_which_answer_and_when_they_last_did(two, told, free_port):
+    def values() -> dict:
+        text = requests.get(f"http://127.0.0.1:{free_port}/metrics", timeout=1).text
+        return {(each.name.removeprefix("mlinfn_cvmfs_"), each.labels["repository"]): each.value
+                for family in text_string_to_metric_families(text) for each in family.samples}  # fmt: skip
+
+    for name in ("sft.example.org", "cms.example.org"):
+        told(name, report.OK)
+    assert values()["up", "sft.example.org"] == 1
+    two.repositories[0].freeze()
+    told("sft.example.org", report.STUCK)
+    found = values()
+    assert (found["up", "sft.example.org"], found["up", "cms.example.org"]) == (0, 1)
+    assert found["last_answer_timestamp_seconds", "sft.example.org"] <= time.time()
 
 
 def test_one_that_hangs_is_named_and_the_other_goes_on(two, told):

@@ -116,6 +116,19 @@ def test_health_says_why_the_driver_does_not_answer(service):
     assert requests.get(f"{service.url}etc/passwd", timeout=5).status_code == 404
 
 
+def test_prometheus_is_told_whether_the_driver_answers(service):
+    def is_up() -> bool:
+        answer = requests.get(f"{service.url}metrics", timeout=5)
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        return "\nmlinfn_gpu_driver_up 1.0\n" in answer.text
+
+    assert not is_up(), "nothing was asked yet"
+    service.tells(reported.text(lent([WHOLE])))
+    assert is_up()
+    service.looks.at -= report.STALE_S + 1
+    assert not is_up()
+
+
 def test_real_service_tells_a_hub_without_library(hub, driver, port, tmp_path):
     driver.has(WHOLE, LOST)
     variables = {**driver.environment, "MLINFN_GPUS_PORT": str(port)}

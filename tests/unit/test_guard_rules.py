@@ -7,7 +7,10 @@ import sys
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from support.places import CHECKOUT
+
+from jupyterhub_mlinfn import metrics
 
 _spec = importlib.util.spec_from_file_location("guard_rules", CHECKOUT / "compose/guard/rules.py")
 rules = sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
@@ -53,3 +56,13 @@ def test_the_rules_name_nothing_that_is_not_in_the_settings():
     assert wall.hub_address == IPv4Address("172.30.0.1")
     assert 'iifname "mlinfn-labs"' in rules.rules(wall)
     assert "dport 53" not in rules.rules(wall)
+
+
+def test_prometheus_is_told_what_health_says(monkeypatch):
+    monkeypatch.syspath_prepend(CHECKOUT / "compose/guard")
+    guard = importlib.import_module("guard")
+    families = {each.name: each for each in text_string_to_metric_families(guard.told({"well": False, "repairs": 3}))}
+    declared = [each for each in metrics.DECLARED if each.page == "guard"]
+    assert {each.name: (each.kind, each.text) for each in declared} == {
+        name + "_total" * (each.type == "counter"): (each.type, each.documentation) for name, each in families.items()}
+    assert [each.samples[0].value for each in families.values()] == [0, 3]

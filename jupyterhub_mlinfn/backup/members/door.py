@@ -41,10 +41,10 @@ class Server(ThreadingHTTPServer):
             self._places.release()
 
 
-def server(members: Callable[[Question], Answer], others: loopback.Answer, port: int, plain: str) -> Server:
+def server(members: Callable[[Question], Answer], others: loopback.Answer, port: int) -> Server:
     """The server on loopback, not yet running: members' questions, and those by path alone."""
 
-    class Handler(loopback.handler(others, plain)):
+    class Handler(loopback.handler(others)):
         def do_GET(self) -> None:
             if self.path.startswith(PREFIX):
                 self.answer()
