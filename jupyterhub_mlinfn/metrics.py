@@ -179,6 +179,19 @@ CVMFS_ANSWERED = _told(
     page="cvmfs-probe",
 )  # fmt: skip
 
+_of_dirsize = partial(_told, page="dirsize")
+DIRSIZE_BYTES = _of_dirsize(
+    "dirsize_total_size_bytes", "What a folder takes on the disk; without names, those of people together", "directory",
+    "kind",
+)  # fmt: skip
+DIRSIZE_ENTRIES = _of_dirsize("dirsize_entries_count", "Files and folders in it, itself included", "directory", "kind")
+DIRSIZE_NEWEST = _of_dirsize("dirsize_latest_mtime", "When the newest of them was changed", "directory", "kind")
+DIRSIZE_OLDEST = _of_dirsize("dirsize_oldest_mtime", "When the oldest of them was changed", "directory", "kind")
+DIRSIZE_ENDED = _of_dirsize(
+    "mlinfn_dirsize_round_timestamp_seconds", "When all folders of a kind had last been looked through; 0 before",
+    "kind",
+)  # fmt: skip
+
 GUARD_UP = _told("mlinfn_guard_up", "1 while the kernel has exactly the rules around labs that it should", page="guard")
 GUARD_REPAIRS = _told(
     "mlinfn_guard_repairs_total", "How often they had been removed or changed, and were loaded again", kind="counter",
