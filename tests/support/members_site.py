@@ -177,7 +177,7 @@ class Service:
 
     def __init__(self, place: Place):
         self.answers, self.port = Answers(place), free_ports()
-        self._server = door.server(self.answers.answer, lambda path: (200, "ok\n"), self.port, "version=0.0.4")
+        self._server = door.server(self.answers.answer, lambda path: (200, "ok\n"), self.port)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
 
