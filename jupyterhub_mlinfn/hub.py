@@ -14,6 +14,7 @@ from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
+from prometheus_client import disable_created_metrics
 from traitlets.config.loader import LazyConfigValue
 
 from . import (
@@ -191,6 +192,7 @@ def watch(settings: Settings) -> None:
     """Starts the reconciler in the running hub and, where there is an identity service, the refresher."""
     app = JupyterHub.instance()
     logging.getLogger("jupyterhub.mlinfn").parent = app.log  # else what our modules say is lost, or without a date
+    disable_created_metrics()  # Prometheus does nothing with them, and there is one for each counter and histogram
     starts.expect(each.slug for each in options.parse_profiles(options.profile_list_of(settings)))
     client = docker.APIClient(version="auto", **kwargs_from_env())
 

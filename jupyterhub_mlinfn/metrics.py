@@ -90,10 +90,11 @@ STARTS = _told(
     "mlinfn_starts_total", "Starts of labs by how they ended: started, refused (what was asked may not be had), failed "
     "or cancelled; profile is empty where it was refused at once", "profile", "outcome", "reason", kind="counter",
 ).kept()  # fmt: skip
+START_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 300, 1800)
 START_SECONDS = _told(
     "mlinfn_start_seconds", "How long starts took that ended well: queue (for the guard's word, a GPU, a turn), pull, "
     "create, boot (until the lab answered) and total", "profile", "phase", kind="histogram",
-).kept(buckets=(0.5, 1, 2, 5, 10, 30, 60, 300, 1800))  # fmt: skip
+).kept(buckets=START_BUCKETS)  # fmt: skip
 PULL_SECONDS = _told(
     "mlinfn_image_pull_seconds", "How long it took to fetch an image, for however many: fetched, or failed", "outcome",
     kind="histogram",
