@@ -39,6 +39,7 @@ pytest_plugins = [
     "support.editing",
     "support.backups",
     "support.backup_site",
+    "support.backup_kills",
     "support.members_site",
     "support.restoring",
     "support.sftp",

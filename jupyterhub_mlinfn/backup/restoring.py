@@ -23,6 +23,9 @@ LATEST = "latest"
 UNKNOWN = "\ufffd"
 """What JSON has in place of a byte that is no text."""
 SHORT_ID = re.compile(r"[0-9a-f]{4,64}")
+UNLOCKED = "--no-lock"
+"""A lock of restic's own would outlive a killed restore, and hold up checks for half an hour; nor could it be made on a
+disk that can only be read. Those of ours who remove something keep off meanwhile, by `state.removing`."""
 WHEN = "latest, a date such as 2026-11-24, a time such as 2026-11-24T15:00, or the id of a snapshot"
 
 
@@ -101,7 +104,7 @@ def restore(restic: Restic, snapshot: Snapshot, inner: str, folder: Path, progre
     else:
         top = PurePosixPath(inner).parent
         words = [f"{snapshot['id']}:{path.parent}", f"--include=/{escaped(path.name)}"]
-    said = restic.ask("restore", *words, f"--target={folder}", "--verify", "--sparse", progress=progress)
+    said = restic.ask("restore", UNLOCKED, *words, f"--target={folder}", "--verify", "--sparse", progress=progress)
     missing = _missing(restic, said, folder)
     for half in {path for each in missing for path in _named(folder, each)}:
         missing |= _removed(half, folder)
@@ -174,7 +177,7 @@ def _is_folder(restic: Restic, snapshot: Snapshot, path: PurePosixPath) -> bool:
     """True for a folder, False for a file. Raises UserError if neither is in the snapshot."""
     if str(path) == snapshot["paths"][0]:
         return True
-    nodes = restic.stream("ls", snapshot["id"], str(path))
+    nodes = restic.stream("ls", UNLOCKED, snapshot["id"], str(path))
     # By its depth, because restic cannot write every name; it lists nothing beside what was asked for.
     found = [each for each in nodes if each.get("path", "").count("/") == str(path).count("/")]
     if not found:
@@ -184,7 +187,7 @@ def _is_folder(restic: Restic, snapshot: Snapshot, path: PurePosixPath) -> bool:
 
 def dump(restic: Restic, snapshot: Snapshot, inner: str, to: Any) -> None:
     """What is in one file of a snapshot goes to an open file. Raises Trouble."""
-    restic.write("dump", snapshot["id"], f"{snapshot['paths'][0]}/{inner}", to=to)
+    restic.write("dump", UNLOCKED, snapshot["id"], f"{snapshot['paths'][0]}/{inner}", to=to)
 
 
 def as_data(snapshot: Snapshot) -> dict[str, Any]:

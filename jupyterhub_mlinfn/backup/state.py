@@ -111,17 +111,32 @@ def machine(folder: Path) -> str:
         return path.read_text().strip()
 
 
-@contextlib.contextmanager
-def alone(folder: Path, url: str) -> Iterator[int]:
+def alone(folder: Path, url: str) -> contextlib.AbstractContextManager[int]:
     """A lock on a target among our own processes, as an open file that children inherit. Raises Trouble, "busy".
 
-    Who holds it knows that no other process of this instance, nor a restic that one of them has left behind, is alive.
+    Who holds it knows that no other process of this instance that writes to the target, nor a restic that one of them
+    has left behind, is alive.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(folder / f"{name_of(url)}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    return _held(folder / f"{name_of(url)}.lock", fcntl.LOCK_EX, url)
+
+
+def reading(folder: Path, url: str) -> contextlib.AbstractContextManager[int]:
+    """The same for any number who get files back: none of ours removes something from the target meanwhile."""
+    return _held(folder / f"{name_of(url)}.read", fcntl.LOCK_SH, url)
+
+
+def removing(folder: Path, url: str) -> contextlib.AbstractContextManager[int]:
+    """The same for one who removes something from the target: nobody of ours gets files back meanwhile."""
+    return _held(folder / f"{name_of(url)}.read", fcntl.LOCK_EX, url)
+
+
+@contextlib.contextmanager
+def _held(path: Path, how: int, url: str) -> Iterator[int]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, how | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Trouble(url, "busy") from None
         yield handle

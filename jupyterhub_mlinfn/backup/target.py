@@ -30,6 +30,8 @@ PATIENCE = "--retry-lock=15m"
 """What needs a target alone waits for members who get files back."""
 LEFT_FREE = 0.05
 """So much of a disk is left to the people whose files are on it as well."""
+HALF_MADE = "already contains keys"
+"""What restic says of a repository without a config."""
 TOLD = 5
 """So many of the files that could not be read are named."""
 Say = Callable[[Mapping[str, Any]], None]
@@ -97,7 +99,10 @@ class Run:
         try:
             self.restic.ask("init", limit_s=ANSWER_S)
         except Trouble as trouble:
-            if "already" not in str(trouble):
+            if HALF_MADE in str(trouble) and is_folder(self.url) and has_only_keys(Path(self.url)):
+                shutil.rmtree(Path(self.url) / "keys")
+                self._make()
+            elif "already" not in str(trouble):
                 raise
 
     def ours(self, adopted: str) -> list[Mapping[str, Any]]:
@@ -180,9 +185,15 @@ class Run:
 
     def _without_old(self, state: State, *more: str) -> State:
         self._step("tidy")
-        for words in planning.forget_words(self.place.settings.backup, self.place.settings.instance):
-            self.restic.ask(*words, PATIENCE)
-        self.restic.ask("prune", PATIENCE, *more)
+        try:
+            with states.removing(self.place.state, self.url):
+                for words in planning.forget_words(self.place.settings.backup, self.place.settings.instance):
+                    self.restic.ask(*words, PATIENCE)
+                self.restic.ask("prune", PATIENCE, *more)
+        except Trouble as trouble:
+            if trouble.reason != "busy":
+                raise
+            return state  # somebody gets files back: it is for the next run
         return replace(state, tidied=_now())
 
     def _verified(self, state: State) -> State:
@@ -202,6 +213,11 @@ class Run:
 
     def _step(self, name: str, percent: int | None = None) -> None:
         self.say({"target": self.url, "step": name, "percent": percent})
+
+
+def has_only_keys(repository: Path) -> bool:
+    """True if making it was cut off before its config was there, and so before anything was copied into it."""
+    return not any(path.is_file() for name in ("data", "index", "snapshots") for path in (repository / name).rglob("*"))
 
 
 def back_up(place: Place, url: str, say: Say, databases: Databases = lambda: "", accept_empty: bool = False) -> State:

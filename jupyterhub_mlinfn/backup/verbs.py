@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
@@ -70,7 +71,8 @@ def forget(place: Place, words: argparse.Namespace, say: Say) -> Answer:
         Run(place, restic, say).ours(states.load(place.state, url).adopted)
         there = snapshots(restic)  # also of instances that are no more
         gone = [restoring.named(there, name) for name in words.what]
-        restic.ask("forget", "--prune", *(each["id"] for each in gone))
+        with states.removing(place.state, url):
+            restic.ask("forget", "--prune", *(each["id"] for each in gone))
     return [restoring.as_data(each) for each in gone]
 
 
@@ -102,9 +104,8 @@ def _opens(restic: Restic, path: Path) -> str:
 
 def settings(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     """The mlinfn.yaml in a target, empty if it is lost, and which moment it is of. Raises Trouble, UserError."""
-    restic, found = _found(place, words)
-    snapshot = restoring.of_kind(found, "service")
-    with tempfile.TemporaryFile() as text:
+    with _found(place, words) as (restic, found), tempfile.TemporaryFile() as text:
+        snapshot = restoring.of_kind(found, "service")
         try:
             restoring.dump(restic, snapshot, "settings/mlinfn.yaml", text)
         except Trouble as trouble:
@@ -118,14 +119,14 @@ def settings(place: Place, words: argparse.Namespace, say: Say) -> Answer:
 def restore(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     """One part of one kind of data, in the folder `into`. Raises Trouble, UserError."""
     kind, inner = restoring.parsed(words.what[0])
-    restic, found = _found(place, words)
-    return _restored(restic, restoring.of_kind(found, kind), inner, words.into, say)
+    with _found(place, words) as (restic, found):
+        return _restored(restic, restoring.of_kind(found, kind), inner, words.into, say)
 
 
 def everything(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     """Each kind of data in a folder of its name below `into`. Raises Trouble, UserError."""
-    restic, found = _found(place, words)
-    return [_restored(restic, found[kind], "", words.into / kind, say) for kind in found]
+    with _found(place, words) as (restic, found):
+        return [_restored(restic, found[kind], "", words.into / kind, say) for kind in found]
 
 
 def _restored(restic: Restic, snapshot: Snapshot, inner: str, folder: Path, say: Say) -> dict[str, Any]:
@@ -136,10 +137,13 @@ def _restored(restic: Restic, snapshot: Snapshot, inner: str, folder: Path, say:
     return {**restoring.as_data(snapshot), "restored": told.get("files_restored", 0), "missing": missing}
 
 
-def _found(place: Place, words: argparse.Namespace) -> tuple[Restic, dict]:
+@contextlib.contextmanager
+def _found(place: Place, words: argparse.Namespace) -> Iterator[tuple[Restic, dict]]:
+    """The snapshots of a moment, of which none is removed inside the block. Raises Trouble, UserError."""
     (url,) = words.target
-    restic = place.restic(url)
-    return restic, restoring.chosen(restoring.of_instance(snapshots(restic), words.instance), words.when)
+    with states.reading(place.state, url) as held:
+        restic = place.restic(url, (held,))
+        yield restic, restoring.chosen(restoring.of_instance(snapshots(restic), words.instance), words.when)
 
 
 VERBS: Mapping[str, Callable[[Place, argparse.Namespace, Say], Answer]] = {

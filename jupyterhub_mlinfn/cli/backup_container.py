@@ -15,7 +15,7 @@ from typing import Any
 from .. import __version__
 from ..errors import OperatorError, UserError
 from ..settings_backup import is_folder
-from . import backup_service, compose, engine
+from . import backup_service, compose, engine, put_back
 from .site import Site
 
 IMAGE = f"mlinfn/backup:{__version__}"
@@ -31,7 +31,10 @@ Say = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Container:
-    """One to be started for one piece of work, gone afterwards."""
+    """One to be started for one piece of work, gone afterwards.
+
+    One that writes has a name by which the next command finds it: it goes on where its own command was killed.
+    """
 
     site: Site
     secrets: Path
@@ -49,17 +52,13 @@ class Container:
                 "--memory-swap=2g", *self._files(), *self._settings(), IMAGE]  # fmt: skip
 
     def _files(self) -> list[str]:
-        """One that writes has a name: two never fill the same folder, also where the first has lost its command.
-
-        Docker would make a target's folder that is not there.
-        """
+        """Docker would make a target's folder that is not there."""
         folders = {Path(each): each for each in self.targets if is_folder(each) and Path(each).is_dir()}
         mounts = {**folders, self.secrets: "/run/secrets:ro", **self.mounts}
         words = ["--cap-add=DAC_READ_SEARCH"]
         if self.into:
             mounts[self.into] = INTO
-            words = [f"--name=mlinfn-restore-{zlib.crc32(str(self.into).encode()):08x}",
-                     *(f"--cap-add={each}" for each in CHANGES_FILES)]  # fmt: skip
+            words = [f"--name={name_of(self.into)}", *(f"--cap-add={each}" for each in CHANGES_FILES)]
         return [*words, *(f"--volume={source}:{target}" for source, target in mounts.items())]
 
     def _settings(self) -> list[str]:
@@ -67,6 +66,11 @@ class Container:
         if self.mounts:
             return [f"--env=MLINFN_CONFIG={CONFIG}"]
         return [f"--env=MLINFN_BACKUP_STATE={INTO + '/.state' if self.into else '/tmp'}"]
+
+
+def name_of(into: Path) -> str:
+    """The name of the container that fills a folder."""
+    return f"mlinfn-restore-{zlib.crc32(str(into).encode()):08x}"
 
 
 def of_site(site: Site, targets: Sequence[str], into: Path | None = None) -> Container:
@@ -80,9 +84,15 @@ def of_site(site: Site, targets: Sequence[str], into: Path | None = None) -> Con
 
 
 def work(container: Container, verb: str, *words: str, say: Say, typed: str = "") -> Any:
-    """What the verb answered. Raises OperatorError, or UserError where something was asked for that cannot be."""
+    """What the verb answered. Raises OperatorError, or UserError where something was asked for that cannot be.
+
+    Who has it write holds the lock of the folder, so whatever is in it, or still fills it, is of a command that died.
+    """
     if engine.image(IMAGE) is None:
         raise OperatorError(f"The image {IMAGE} is not on this machine. ./install.sh or images/build backup makes it.")
+    if container.into:
+        engine.remove(name_of(container.into))
+        put_back.empty(container.into)
     return _answer(["docker", *container.words(), *_asked(verb, container.targets), *words], say, typed)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,14 @@ def _inspected(container: str) -> list[dict[str, Any]]:
         if "No such" in str(error):
             return []
         raise
+
+
+def remove(container: str) -> None:
+    """Nothing is left of a container, whether it runs or not, and whoever else removes it at this moment."""
+    end = time.monotonic() + ANSWER_S
+    while _inspected(container) and time.monotonic() < end:
+        with contextlib.suppress(OperatorError):  # its removal goes on already
+            docker("rm", "--force", container)
 
 
 def image_names() -> frozenset[str]:

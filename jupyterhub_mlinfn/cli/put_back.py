@@ -8,6 +8,7 @@ it was; an interrupted swap is finished by the next `mlinfn restore`.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,19 +37,52 @@ PLACES: Mapping[str, str] = {
 
 @contextlib.contextmanager
 def beside(to: Path) -> Iterator[Path]:
-    """An empty folder beside `to` that takes its name at the end of the block. Raises UserError if `to` is there."""
+    """A folder beside `to` that takes its name at the end of the block, and is gone if that fails.
+
+    Raises UserError if `to` is there, OperatorError if another restore fills the folder.
+    """
+    _refuse_there(to)
+    partial = to.absolute().with_name(f".{to.name}.restoring")
+    with alone(partial):
+        try:
+            _refuse_there(to)  # of another restore, which ended this moment
+            yield partial
+            partial.rename(to)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+def _refuse_there(to: Path) -> None:
     if to.exists():
         raise UserError(f"{to} is there already, and nothing that is there is written over. Take a new name.")
-    partial = to.absolute().with_name(f".{to.name}.restoring")
-    if partial.exists():
-        shutil.rmtree(partial)
-    partial.mkdir(mode=0o700, parents=True)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """The folder is there, and no other command restores into it. Raises OperatorError if one does.
+
+    The lock ends with the command, however that ends.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        yield partial
-        partial.rename(to)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OperatorError(f"Another restore into {folder} goes on. Let it end first.") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def empty(folder: Path, *, but: str = "") -> None:
+    """Nothing is in the folder any more, but what has this name. Notes go before what they say is whole."""
+    for each in sorted(os.scandir(folder), key=lambda each: each.is_dir(follow_symlinks=False)):
+        if each.is_dir(follow_symlinks=False):
+            shutil.rmtree(each.path)
+        elif each.name != but:
+            os.unlink(each.path)
 
 
 def key(site: Site, *, again: bool) -> str:
@@ -65,12 +99,10 @@ def key(site: Site, *, again: bool) -> str:
 
 
 def staging(root: Path) -> Path:
-    """An empty folder for what is restored. What an interrupted restore left is gone; so is nothing else."""
+    """The folder for what is restored. It may hold what an interrupted restore left."""
     folder = root / STAGING
-    if folder.exists():
-        shutil.rmtree(folder)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
@@ -147,7 +179,7 @@ def swap(root: Path, config: Path) -> Path | None:
     _settings(folder / "service/settings", config)
     if (folder / MISSING).exists():
         (folder / MISSING).replace(root / MISSING)
-    (folder / COMPLETE).unlink()
+    empty(folder, but=COMPLETE)  # it goes last: without it, everything would be restored again
     shutil.rmtree(folder)
     return before if before.exists() else None
 

@@ -66,16 +66,17 @@ def _restored(site: Site, wanted: tuple[str, str, str, bool], secrets: Path, say
     settings = load(secrets / "mlinfn.yaml")
     put_back.refuse_running(settings.instance, _containers(settings.instance))
     put_back.refuse_mounts(settings.root)
-    if not put_back.is_complete(settings.root):
-        of = f"{source}, {told['instance']}, {told['time']}"
-        if not partial or not put_back.came(settings.root, of):
-            folder = put_back.staging(settings.root)
-            container = backup_container.Container(site, secrets, [source], into=folder)
-            done = backup_container.work(container, "everything", *words, say=say)
-            put_back.note(folder / put_back.MISSING, of, [path for each in done for path in each["missing"]])
-        put_back.complete(settings.root, told["time"], partial=partial)
-    moment = put_back.moment(settings.root)  # of the one before, if that was interrupted
-    before = put_back.swap(settings.root, site.config)
+    with put_back.alone(settings.root):
+        if not put_back.is_complete(settings.root):
+            of = f"{source}, {told['instance']}, {told['time']}"
+            if not partial or not put_back.came(settings.root, of):
+                folder = put_back.staging(settings.root)
+                container = backup_container.Container(site, secrets, [source], into=folder)
+                done = backup_container.work(container, "everything", *words, say=say)
+                put_back.note(folder / put_back.MISSING, of, [path for each in done for path in each["missing"]])
+            put_back.complete(settings.root, told["time"], partial=partial)
+        moment = put_back.moment(settings.root)  # of the one before, if that was interrupted
+        before = put_back.swap(settings.root, site.config)
     return {"instance": told["instance"], "time": moment, "root": str(settings.root),
             "before": str(before) if before else None,
             "missing": put_back.noted(settings.root / put_back.MISSING)}  # fmt: skip

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 from support import backups
-from support.backup_site import BackupSite, killed_runs
+from support.backup_kills import killed_restores, killed_runs
+from support.backup_site import BackupSite
 from support.process import Program
 from support.wait import until
 
@@ -22,7 +23,7 @@ from jupyterhub_mlinfn.backup.trouble import Trouble
 from jupyterhub_mlinfn.settings import Settings
 
 pytestmark = pytest.mark.docker
-KILLS = 2
+KILLS = 3
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,10 @@ def site(backup_site: BackupSite) -> BackupSite:
 
 def test_killed_runs_leave_a_sound_repository_and_the_next_one_is_good(site):
     killed_runs(site, KILLS)
+
+
+def test_killed_restores_show_nothing_half_and_the_next_one_is_good(keeper):
+    killed_restores(keeper, ("files", "files", "swap"))
 
 
 def test_what_comes_back_is_what_was_there_but_for_what_is_left_out(site, tmp_path):
@@ -109,6 +114,38 @@ def test_a_living_lock_is_respected_and_its_holder_named(site):
         holder.kill()
     one.unlock()
     assert not restic.has_locks(), "the lock of the dead is there"
+
+
+def test_a_repository_whose_making_was_cut_off_is_made_again(site, tmp_path):
+    """Its key is there first. Where there is more than a key, a config is lost, and nothing may be written over."""
+    (tmp_path / "copies").mkdir()
+    one = dataclasses.replace(site.one_run(), restic=site.place.restic(str(tmp_path / "copies")))
+    for _ in range(2):
+        assert one.known("") == one.restic.identity()
+        (tmp_path / "copies/config").unlink()
+    (tmp_path / "copies/snapshots/1").touch()
+    with pytest.raises(Trouble, match="there is no repository any more"):
+        one.known("")
+    assert len(os.listdir(tmp_path / "copies/keys")) == 1
+
+
+@pytest.fixture
+def protected(site, tmp_path) -> Iterator[str]:
+    """The target on a disk that cannot be written to."""
+    (tmp_path / "protected").mkdir()
+    subprocess.run(["mount", "--bind", "-o", "ro", site.url, tmp_path / "protected"], check=True)
+    yield str(tmp_path / "protected")
+    subprocess.run(["umount", tmp_path / "protected"], check=True)
+
+
+def test_who_gets_files_back_writes_nothing_into_the_target(site, protected, tmp_path):
+    restic = site.place.restic(protected)
+    found = restoring.chosen(snapshots(restic), "latest")
+    restoring.restore(restic, found["homes"], "zoe/closed", tmp_path / "back", lambda told: None)
+    assert (tmp_path / "back/closed").read_text() == "mine alone\n"
+    with (tmp_path / "dumped").open("wb") as to:
+        restoring.dump(restic, found["service"], "hub/export/live.sqlite", to)
+    assert (tmp_path / "dumped").read_text() == "a copy"
 
 
 def test_a_disk_that_is_not_mounted_gets_no_new_repository(site):

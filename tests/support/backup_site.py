@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import random
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,32 +16,38 @@ from jupyterhub_mlinfn.backup.place import KEY, Place
 from jupyterhub_mlinfn.backup.target import Run, back_up
 from jupyterhub_mlinfn.backup.trouble import Trouble
 from support import backups
+from support.places import test_name
 from support.process import Program
-from support.wait import until
 
 
 class BackupSite:
     """Sources, state and a target in a folder, as the service has them in its container."""
 
     def __init__(self, folder: Path):
-        self.folder, self.url = folder, str(folder / "copies")
+        self.folder, self.url, self.root = folder, str(folder / "copies"), folder / "machine"
         backups.fill(folder / "root")
         for kind, name in (("homes", "users"), ("groups", "groups"), ("rooms", "rooms")):
             (folder / "data").mkdir(exist_ok=True)
             (folder / "root" / name).rename(folder / "data" / kind)
-        (folder / "data/service/hub/export").mkdir(parents=True)
-        (folder / "data/service/hub/live.sqlite").write_text("in use")
-        (folder / "data/service/hub/export/live.sqlite").write_text("a copy")
+        (folder / "data/shared").mkdir()
+        self.config = folder / "mlinfn.yaml"
+        self.config.write_text(f"instance: {test_name()}\nroot: {self.root}\n"
+                               "images: [{slug: lab, title: Lab, image: mlinfn/lab}]\n"
+                               f"backup: {{targets: ['{self.url}']}}\n")
+        self._fill_service(folder / "data/service")
         for made in ("secrets", "copies"):
             (folder / made).mkdir()
         (folder / "secrets" / KEY).write_text("the key\n")
-        config = folder / "mlinfn.yaml"
-        config.write_text("images: [{slug: lab, title: Lab, image: mlinfn/lab}]\n"
-                          f"backup: {{targets: ['{self.url}']}}\n")
-        self.environment = {"MLINFN_CONFIG": str(config), "PATH": os.environ["PATH"], "PYTHONPATH": backups.PATH,
+        self.environment = {"MLINFN_CONFIG": str(self.config), "PATH": os.environ["PATH"], "PYTHONPATH": backups.PATH,
                             **{f"MLINFN_BACKUP_{name.upper()}": str(folder / place) for name, place in
                                (("sources", "data"), ("state", "state"), ("secrets", "secrets"))}}  # fmt: skip
         self.place = Place.from_environment(self.environment)
+
+    def _fill_service(self, folder: Path) -> None:
+        for name, text in (("hub/live.sqlite", "in use"), ("hub/export/live.sqlite", "a copy"),
+                           (f"secrets/backup/{KEY}", "the key\n"), ("settings/mlinfn.yaml", self.config.read_text())):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
 
     def run(self, **changes) -> state.State:
         """The state after a run."""
@@ -80,18 +84,3 @@ def backup_site(restic: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     assert made.run().reason == ""
     yield made
     os.environ["PATH"] = before
-
-
-def killed_runs(site: BackupSite, count: int) -> None:
-    """Nothing, if after each of so many runs that were killed the repository is sound and the next run good."""
-    for number in range(count):
-        (site.folder / f"data/homes/zoe/new{number}").write_bytes(os.urandom(8 << 20))
-        program = site.program("run")
-        program.start()
-        with pytest.raises(subprocess.TimeoutExpired):
-            program.wait(random.uniform(0.5, 4))
-        program.kill()
-        until(site.is_idle, 10, "the last process of the run to be gone")
-        after = site.run()
-        assert (after.reason, after.trouble) == ("", "")
-    assert not list((site.folder / "state").glob("scratch*"))

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from jupyterhub_mlinfn.backup import place, target
+from jupyterhub_mlinfn.backup import state as states
 from jupyterhub_mlinfn.backup.state import State
 from jupyterhub_mlinfn.backup.trouble import Trouble
 from jupyterhub_mlinfn.settings import Settings
@@ -136,6 +137,16 @@ def test_a_disk_that_people_work_on_is_emptied_of_old_copies_before_it_is_full(r
     with pytest.raises(Trouble, match="left to people's files"):
         list(run(left_free=1.1).steps(GOOD))
     assert restic.verbs == ["snapshots", "forget", "prune"]
+
+
+def test_nothing_is_removed_while_somebody_gets_files_back(run, restic, tmp_path):
+    with states.reading(tmp_path, URL), states.reading(tmp_path, URL):
+        assert run()._tidied(State(URL)).tidied == ""
+    assert restic.asked == []
+    assert run()._tidied(State(URL)).tidied
+    assert restic.verbs[-1] == "prune"
+    with states.removing(tmp_path, URL), pytest.raises(Trouble, match="already"), states.reading(tmp_path, URL):
+        pass
 
 
 def test_a_target_without_room_even_for_that_is_said(run, restic):

@@ -1,6 +1,7 @@
 """Restored data takes the place of what was there, all of it or nothing, whatever comes between."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -151,6 +152,29 @@ def test_a_folder_appears_when_it_is_whole(tmp_path):
     assert os.listdir(to) == ["x"]
     with pytest.raises(UserError, match="there already"), put_back.beside(to):
         pass
+
+
+def test_two_restores_do_not_fill_one_folder(tmp_path):
+    to = tmp_path / "back"
+    with put_back.beside(to) as folder:
+        (folder / "x").touch()
+        with pytest.raises(OperatorError, match="Another restore"), put_back.beside(to):
+            pass
+        assert (folder / "x").exists()
+    assert os.listdir(to) == ["x"]
+
+
+@pytest.mark.parametrize("gone", ["service", "service/settings/mlinfn.yaml"])
+def test_a_swap_that_was_interrupted_while_it_cleaned_up_is_finished(root, config, gone):
+    put_back.complete(root, MOMENT)
+    for name, place in put_back.PLACES.items():
+        if (root / ".restoring" / name).is_dir():
+            put_back._exchange(root / ".restoring" / name, root / place, root / ".before-restore")
+    put_back._settings(root / ".restoring/service/settings", config)
+    path = root / ".restoring" / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    put_back.swap(root, config)
+    assert all_is_back(root, config)
 
 
 @pytest.fixture
