@@ -29,13 +29,9 @@ class SitesPage(RoomsPage):
     """The page of rooms of a whole instance."""
 
     def __init__(self, site: Site):
-        self.site = site
-        super().__init__(site.root, site.hub, load(site.folder / "mlinfn.yaml"))
-        self.environment["MLINFN_COLLAB_HUB"] = f"http://{HOST}:{site.port}"
-
-    @property
-    def _hub_itself(self) -> str:
-        return f"http://{self.site.hub_address}:{self.site.port + 2}"
+        super().__init__(site.hub, load(site.folder / "mlinfn.yaml"))
+        self.environment |= {"MLINFN_PAGE_HUB": f"http://{HOST}:{site.port}",
+                             "MLINFN_PAGE_API": f"http://{site.hub_address}:{site.port + 2}/hub/api"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
