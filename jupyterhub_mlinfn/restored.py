@@ -156,4 +156,4 @@ def answer(said: bytes, folder: str) -> dict[str, Any] | None:
         names = {key: [str(name) for name in report[key]] for key in ("kept_names", "failed_names")}
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return {"folder": shown(folder), **counts, **names}
+    return {"folder": os.fsencode(folder).decode(errors="backslashreplace"), **counts, **names}

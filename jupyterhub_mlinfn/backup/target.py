@@ -27,7 +27,7 @@ from .trouble import Trouble, plain, short
 log = logging.getLogger("mlinfn.backup")
 UNLOCKS = 3
 PATIENCE = "--retry-lock=15m"
-"""What needs a target alone waits for members who get files back."""
+"""What needs a target alone waits so long for others, such as restic that somebody started by hand."""
 LEFT_FREE = 0.05
 """So much of a disk is left to the people whose files are on it as well."""
 HALF_MADE = "already contains keys"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,14 +19,19 @@ from jupyterhub_mlinfn.backup.members import answers, copies, restores
 from jupyterhub_mlinfn.backup.place import Place
 from jupyterhub_mlinfn.backup.state import State
 from jupyterhub_mlinfn.backup.target import Run
+from jupyterhub_mlinfn.backup.trouble import Trouble
 from jupyterhub_mlinfn.settings import Settings
 
 pytestmark = [pytest.mark.docker, pytest.mark.beside]
 
 
-def has_locks(site: MembersSite) -> bool:
-    """Whether somebody works on the first target, or died there."""
-    return bool(os.listdir(Path(site.url) / "locks"))
+def may_remove(site: MembersSite) -> bool:
+    """Whether copies may be removed from the first target at this moment."""
+    try:
+        with state.removing(site.place.state, site.url):
+            return True
+    except Trouble:
+        return False
 
 
 @pytest.fixture
@@ -56,7 +60,8 @@ def stuck(zoe: Asked, small_hub) -> str:
 def test_a_restore_that_is_stopped_ends_at_once_and_leaves_nothing(members_site, zoe, small_hub, stuck):
     going = zoe.one(stuck, "running")
     assert 0 < going["bytes"] < going["of_bytes"] == HUGE
-    assert has_locks(members_site)
+    assert not may_remove(members_site)
+    assert not os.listdir(Path(members_site.url) / "locks"), "it would outlive who is killed"
     assert zoe.ask("DELETE", f"restores/{stuck}").status_code == 200
     ended = zoe.ended(stuck)
     assert (ended["state"], ended["words"], ended["folder"]) == ("stopped", "Stopped.", "")
@@ -64,7 +69,7 @@ def test_a_restore_that_is_stopped_ends_at_once_and_leaves_nothing(members_site,
     (received,) = small_hub.received
     until(lambda: received.end, 10, "the hub to see the end")
     assert received.end == "broken"
-    until(lambda: not has_locks(members_site), 10, "restic to take away its lock")
+    until(lambda: may_remove(members_site), 10, "its end")
     assert zoe.ask("DELETE", f"restores/{stuck}").status_code == 200, "stopping twice is no fault"
 
 
@@ -102,17 +107,16 @@ def test_a_prune_holds_up_a_restore_and_not_who_looks(members_site, zoe):
     assert zoe.ended(id_)["state"] == "done"
 
 
-def test_a_run_waits_for_a_restore_and_ends_well(members_site, zoe, small_hub, stuck):
+def test_a_run_ends_well_beside_a_restore_and_removes_nothing(members_site, zoe, small_hub, stuck):
     run = members_site.one_run()
-    with ThreadPoolExecutor(1) as threads:
-        run.unlock()
-        assert run.snapshot("shared").snapshot
-        check = threads.submit(run.check)
-        with pytest.raises(TimeoutError):
-            check.result(3)
-        small_hub.takes.set()
-        assert zoe.ended(stuck)["state"] == "done"
-        assert check.result(60) is None
+    run.unlock()
+    assert run.snapshot("shared").snapshot
+    run.check()
+    before = State(members_site.url)
+    assert run._without_old(before) == before, "it is for the next run"
+    small_hub.takes.set()
+    assert zoe.ended(stuck)["state"] == "done"
+    assert run._without_old(before).tidied
 
 
 def test_while_a_target_is_away_copies_are_taken_from_the_next(members_site, served, small_hub):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import signal
 import struct
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 
+from jupyterhub_mlinfn.backup import state as states
 from jupyterhub_mlinfn.backup.members import door
 from jupyterhub_mlinfn.backup.members.answers import Answers
 from jupyterhub_mlinfn.backup.place import Place
@@ -24,7 +24,6 @@ from support import restored_hub
 from support.backup_site import BackupSite
 from support.backups import BORIS, GROUP, ZOE
 from support.places import free_ports
-from support.process import Program
 from support.restored_hub import RestoredHub
 from support.wait import until
 
@@ -68,19 +67,9 @@ class MembersSite(BackupSite):
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """A prune of the first target goes on, for as long as the block."""
-        run, locks = self.one_run(), Path(self.url) / "locks"
-        run.unlock()
-        program = Program(["restic", "-r", self.url, f"--password-file={run.restic.key}", "prune"],
-                          self.folder / "prune.log")  # fmt: skip
-        program.start()
-        until(lambda: any("-tmp-" not in name for name in os.listdir(locks)), 20, "a lock of the prune", every_s=0.001)
-        os.kill(program.process.pid, signal.SIGSTOP)
-        try:
+        """Copies of the first target are removed, for as long as the block."""
+        with states.removing(self.place.state, self.url):
             yield
-        finally:
-            os.kill(program.process.pid, signal.SIGCONT)
-            assert program.wait(30) == 0, program.text()
 
 
 def _fill(data: Path) -> None:

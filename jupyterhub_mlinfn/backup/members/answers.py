@@ -75,7 +75,7 @@ class Answers:
 
     def __init__(self, place: Place):
         self.place, self.askers, self.copies = place, Askers(place.hub), Copies(place)
-        self.trees, self.restores = Trees(self.copies), Restores(place.hub, self.copies.restic)
+        self.trees, self.restores = Trees(self.copies), Restores(place.hub, self.copies)
         self._lock, self._asking = threading.Lock(), Counter[str]()
         self._by_name: Mapping[tuple[str, str], Callable[[Asker, Question], Answer]] = {
             ("GET", "places"): self._places, ("GET", "dates"): self._dates, ("GET", "folder"): self._folder,

@@ -17,6 +17,7 @@ from typing import IO
 
 from ..planning import nanoseconds
 from ..restic import Restic, messages_in
+from ..restoring import UNLOCKED
 from ..trouble import Trouble
 from .copies import Copy
 from .rights import Rights, Walk, acl_of_text
@@ -26,10 +27,10 @@ from .trees import LINK, Node
 BLOCK, PIECE = 512, 2**18
 LARGEST_RECORDS = 2**22
 """Of one file: its name, ACL and other attributes."""
-FIRST_S, NEXT_S = 600, 90
-"""How long a target may take until the first byte, a lock of others included, and between two."""
-WAIT = "--retry-lock=9m"
-"""A check or a prune of ours ends within that, mostly; else the member is told."""
+FIRST_S, NEXT_S = 120, 50
+"""How long a target may take until the first byte, and between two; the hub waits 60 s for more."""
+COUNTS_S = 1800
+"""How long it may take to tell how much there is."""
 RECORDS, FILES, FOLDER, LINKS = b"x", (b"0", b"\0"), b"5", b"2"
 END = bytes(2 * BLOCK)
 SPEAKS_S = 10
@@ -101,10 +102,10 @@ class Source:
     stop: Stop
 
     @contextmanager
-    def output(self, *words: str) -> Iterator[Pipe]:
+    def output(self, *words: str, limit_s: float | None = None) -> Iterator[Pipe]:
         """What restic prints. Raises Trouble, restic's own where it ends before it should."""
         cut = None
-        with self.restic.output(*words) as process, self.stop.ends(process.terminate):
+        with self.restic.output(*words, limit_s=limit_s) as process, self.stop.ends(process.terminate):
             try:
                 yield Pipe(self.copy.url, process.stdout)
             except Cut as error:
@@ -120,7 +121,7 @@ class Source:
 def size(source: Source, walk: Walk) -> int:
     """Bytes of all files in a folder that the walk lets pass, as far as mode bits tell. Raises Trouble."""
     total = 0
-    with source.output("ls", "--recursive", WAIT, source.at(source.path)) as pipe:
+    with source.output("ls", "--recursive", UNLOCKED, source.at(source.path), limit_s=COUNTS_S) as pipe:
         for said in (each for each in messages_in(pipe.source) if each.get("message_type") == "node"):
             rights = Rights(said.get("uid", 0), said.get("gid", 0), said.get("mode", 0) & 0o777)
             if walk.lets(said["path"].strip("/"), said["type"] == "dir", rights) and said["type"] == "file":
@@ -130,7 +131,7 @@ def size(source: Source, walk: Walk) -> int:
 
 def folder(source: Source, walk: Walk, passed: Passed) -> Iterator[bytes]:
     """A tar of what is in a folder. The last piece comes when restic says that all went well. Raises Trouble."""
-    with source.output("dump", "--archive=tar", WAIT, source.at(source.path), "/") as pipe:
+    with source.output("dump", "--archive=tar", UNLOCKED, source.at(source.path), "/") as pipe:
         yield from filtered(pipe, walk, passed)
     yield END
 
@@ -139,7 +140,7 @@ def file(source: Source, node: Node, passed: Passed) -> Iterator[bytes]:
     """A tar of one file. Raises Trouble, also for a file that is shorter or longer than it was."""
     above, _, name = source.path.rpartition("/")
     yield header(node)
-    with source.output("dump", WAIT, source.at(above), f"/{name}") as pipe:
+    with source.output("dump", UNLOCKED, source.at(above), f"/{name}") as pipe:
         for piece in pipe.pieces(node.size):
             yield piece
             passed(0, len(piece))

@@ -6,6 +6,8 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,6 +18,7 @@ from ..place import Place
 from ..planning import kind_of, moment
 from ..restic import Restic
 from ..trouble import Trouble
+from .stopping import Stop
 
 ID = re.compile(r"[0-9a-f]{64}")
 KEPT_S = 60
@@ -23,6 +26,8 @@ KEPT_S = 60
 AWAY_S = 120
 """How long a target that did not answer is not asked."""
 ANSWER_S = 20
+TIDIES_S, LOOK_S = 540, 1
+"""How long somebody waits while old copies are removed, and how often they look."""
 FIRST_TO_GO = ("choom", "--adjust=1000", "--")
 """Where memory is short, what looks for a member ends before what makes copies."""
 NONE_SUCH = "There is no such copy. Load the page again, and pick another date."
@@ -83,6 +88,24 @@ class Copies:
     def restic(self, copy: Copy) -> Restic:
         """How to read it. Raises OperatorError."""
         return replace(self.place.restic(copy.url), before=FIRST_TO_GO)
+
+    @contextmanager
+    def reading(self, copy: Copy, stop: Stop) -> Iterator[Restic]:
+        """How to read it, for as long as that takes: nothing is removed from its target meanwhile. May raise Trouble.
+
+        A lock of restic's could not be made on a full target, and would outlive who is killed.
+        """
+        with ExitStack() as stack:
+            end = time.monotonic() + TIDIES_S
+            while True:
+                try:
+                    held = stack.enter_context(states.reading(self.place.state, copy.url))
+                    break
+                except Trouble:
+                    if stop.is_asked or time.monotonic() > end:
+                        raise
+                    time.sleep(LOOK_S)
+            yield replace(self.restic(copy), inherited=(held,))
 
     def look_again(self, copy: Copy) -> None:
         """What is known of its target is asked for anew: something that should be there was not."""

@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from . import archive, upload
 from .areas import Area
 from .asker import Asker
 from .browsing import path_of
-from .copies import Copy, written
+from .copies import Copies, Copy, written
 from .rights import Walk
 from .stopping import Stop
 from .trees import FILE, FOLDER, Node
@@ -102,8 +102,8 @@ class Restore:
 class Restores:
     """All of them: one for a person at a time, few at once."""
 
-    def __init__(self, hub: str, restic: Callable[[Copy], Restic]):
-        self.hub, self.restic = hub, restic
+    def __init__(self, hub: str, copies: Copies):
+        self.hub, self.copies = hub, copies
         self._lock = threading.Lock()
         self._all: dict[str, Restore] = {}
 
@@ -158,8 +158,12 @@ class Restores:
             restore.end(*((STOPPED, "Stopped.") if is_stopped else (state, words)))
 
     def _give(self, restore: Restore, token: str) -> None:
+        with self.copies.reading(restore.order.copy, restore.stop) as restic:
+            self._read(restore, restic, token)
+
+    def _read(self, restore: Restore, restic: Restic, token: str) -> None:
         order = restore.order
-        source = archive.Source(self.restic(order.copy), order.copy, path_of(order.area, order.parts), restore.stop)
+        source = archive.Source(restic, order.copy, path_of(order.area, order.parts), restore.stop)
         is_folder = order.node.type == FOLDER
         restore.of_bytes = archive.size(source, Walk(order.area.reader)) if is_folder else order.node.size
         restore.state = RUNNING
@@ -179,7 +183,7 @@ def words_of(error: UserError | OperatorError) -> str:
     """What the member is told of it; the log has the rest."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, Trouble) and error.reason == "locked":
+    if isinstance(error, Trouble) and error.reason == "busy":
         return TIDYING
     log.warning("A member did not get files back. %s", error)
     return UNREADABLE

@@ -17,7 +17,7 @@ from ...errors import UserError
 from .stopping import Stop
 
 CHUNK, WAITS_S = 2**18, 10
-TAKES_S, ANSWER_S = 120, 3700
+TAKES_S, ANSWER_S = 660, 3700
 """How long the hub may take nothing more, and how long it may take to put all in its place."""
 AWAY = "The hub does not answer any more. Nothing half was left; try again."
 REFUSED = "The hub did not take the files. Try again, or ask whoever looks after this service."
@@ -31,7 +31,8 @@ def send(hub: str, token: str, words: Mapping[str, Any], pieces: Iterable[bytes]
     connection = HTTPConnection(there.hostname, there.port, timeout=TAKES_S)
     try:
         connection.connect()
-        with stop.ends(lambda: connection.sock.shutdown(socket.SHUT_RDWR)):
+        opened = connection.sock  # the connection forgets it before all is read
+        with stop.ends(lambda: opened.shutdown(socket.SHUT_RDWR)):
             _begin(connection, f"{there.path}/mlinfn/restored?{urlencode(words)}", token)
             is_whole = _body(connection, chain((first,), chunks))
             connection.sock.settimeout(ANSWER_S if is_whole else TAKES_S)
