@@ -78,7 +78,7 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     (folder / "key").write_text("a key\n")
     restic = Restic(str(folder / "copies"), folder / "key", folder / "cache", {})
     restic.ask("init")
-    words = planning.snapshot_words("homes", home, "benchmark", Backup().exclude)
+    words = planning.snapshot_words("homes", home, "benchmark", "0", Backup().exclude)
     archived_s = seconds("tar | zstd", lambda: archive(home, folder / "all.tar.zst"))
     first_s = seconds("first snapshot", lambda: restic.ask(*words))
     again_s = seconds("unchanged snapshot", lambda: restic.ask(*words))
