@@ -47,6 +47,8 @@ PICTURES = 0.5
 CHANGED = 0.01
 LIMITS = {"first snapshot / tar | zstd": 3.0, "unchanged snapshot / first": 0.15, "month of snapshots / first": 1.4,
           "start during a snapshot / not": 1.2}  # fmt: skip
+ROUNDS = 3
+"""Of archive, first and unchanged snapshot; the ratios are medians."""
 TURN = 4
 """Starts without a snapshot between two with one."""
 
@@ -77,11 +79,8 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     notebooks = make(home, asked.files, asked.megabytes * 10**6 // asked.files, chance)
     (folder / "key").write_text("a key\n")
     restic = Restic(str(folder / "copies"), folder / "key", folder / "cache", {})
-    restic.ask("init")
     words = planning.snapshot_words("homes", home, "benchmark", "0", Backup().exclude)
-    archived_s = seconds("tar | zstd", lambda: archive(home, folder / "all.tar.zst"))
-    first_s = seconds("first snapshot", lambda: restic.ask(*words))
-    again_s = seconds("unchanged snapshot", lambda: restic.ask(*words))
+    rounds = [one_round(home, folder, restic, words) for _ in range(ROUNDS)]
     first = size(folder / "copies")
     print(f"repository {first / 1e6:.0f} MB, archive {(folder / 'all.tar.zst').stat().st_size / 1e6:.0f} MB")
     for _ in range(asked.days):
@@ -89,9 +88,20 @@ def measure(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
             path.write_text(notebook(path.stat().st_size, chance))
         restic.ask(*words)
     print(f"repository after {asked.days} days with {CHANGED:.0%} change: {size(folder / 'copies') / 1e6:.0f} MB")
-    ratios = [first_s / archived_s, again_s / first_s, size(folder / "copies") / first]
+    ratios = [statistics.median(first_s / archived_s for archived_s, first_s, _ in rounds),
+              statistics.median(again_s / first_s for _, first_s, again_s in rounds), size(folder / "copies") / first]
     shutil.rmtree(folder / "copies")
     return dict(zip(LIMITS, [*ratios, *(starts(home, folder, asked.starts) if asked.starts else [])], strict=False))
+
+
+def one_round(home: Path, folder: Path, restic: Restic, words: list[str]) -> tuple[float, float, float]:
+    """Seconds of an archive, of a first snapshot and of one of what has not changed; each begins with an idle disk."""
+    for each in ("copies", "cache"):
+        shutil.rmtree(folder / each, ignore_errors=True)
+    restic.ask("init")
+    return (seconds("tar | zstd", lambda: archive(home, folder / "all.tar.zst")),
+            seconds("first snapshot", lambda: restic.ask(*words)),
+            seconds("unchanged snapshot", lambda: restic.ask(*words)))  # fmt: skip
 
 
 def make(home: Path, count: int, length: int, chance: random.Random) -> list[Path]:
@@ -172,6 +182,7 @@ def known(stack: Stack, target: Path) -> states.State:
 
 def seconds(name: str, work: Callable[[], object]) -> float:
     """How long it took."""
+    os.sync()  # or what was written before would still be on its way
     began = time.monotonic()
     work()
     took_s = time.monotonic() - began
