@@ -8,9 +8,10 @@ from typing import Literal
 from ..errors import OperatorError
 
 Reason = Literal["key", "missing", "another", "machine", "emptied", "locked", "full", "denied", "away", "damaged",
-                 "killed", "busy", "settings", "other"]  # fmt: skip
+                 "killed", "busy", "settings", "attribute", "other"]  # fmt: skip
 BY_CODE: dict[int, Reason] = {10: "missing", 11: "locked", 12: "key"}
 BY_WORDS: tuple[tuple[Reason, str], ...] = (
+    ("attribute", r"invalid pax record"),
     ("full", r"no space left|quota ?exceeded|quota has been exceeded|insufficient storage|storage ?full|\b507\b"),
     ("denied", r"access ?denied|signature ?does ?not ?match|invalid ?access ?key|permission denied|\b403\b|read-only"),
     ("away", r"connection refused|no such host|time[d ]*out|unreachable|no route|connection reset|server misbehaving"
@@ -30,6 +31,7 @@ SAID: dict[Reason, str] = {
     "killed": "restic was killed, probably because the memory ran out",
     "busy": "a run or a check of it goes on already",
     "settings": "its key or its credentials are not as they must be",
+    "attribute": "a file has an attribute whose name no archive can hold",
     "other": "restic gave up",
 }
 LOCK = re.compile(r"locked (exclusively )?by (PID \d+ on \S+).*?created at ([\d-]+ [\d:]+)", re.DOTALL)

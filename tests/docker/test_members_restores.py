@@ -92,3 +92,12 @@ def test_of_a_folder_with_very_many_files_some_are_shown_and_all_can_be_had(memb
     assert dora.begin("home", "many/2100").status_code == 404
     assert dora.restore("home", "many")["state"] == "done"
     assert len(small_hub.received[-1].files()) == 2101
+
+
+def test_an_attribute_that_no_archive_can_hold_is_said_and_its_file_comes_alone(members_service, small_hub):
+    erik = Asked(members_service.port, small_hub.person("erik"))
+    ended = erik.restore("shared")
+    assert ended["state"] == "failed"
+    assert "an extended attribute with '=' in its name" in ended["words"]
+    assert erik.restore("shared", "fit.txt")["state"] == "done"
+    assert small_hub.received[-1].content("fit.txt") == b"a fit"

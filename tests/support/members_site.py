@@ -85,6 +85,9 @@ def _fill(data: Path) -> None:
     os.symlink("analysis", zoe / "way")
     (data / "shared/zoe").mkdir(parents=True)
     (data / "shared/zoe/talk.pdf").write_text("a talk")
+    (data / "shared/erik").mkdir()
+    (data / "shared/erik/fit.txt").write_text("a fit")
+    os.setxattr(data / "shared/erik/fit.txt", "user.a=b", b"c")
     _made(group / "private.txt", "of boris alone", 0o600)
     _made(group / "for-zoe.txt", "for zoe", 0o600, acl((1, 2**32 - 1, 6), (2, ZOE, 4), (4, 2**32 - 1, 0),
                                                        (16, 2**32 - 1, 4), (32, 2**32 - 1, 0)))  # fmt: skip

@@ -33,7 +33,10 @@ OTHERS_RUN = "Other people get files back at the moment. Try again in a few minu
 NONE_SUCH = "There is no such restore."
 TIDYING = "The copies are looked through at the moment. Try again in a quarter of an hour."
 UNREADABLE = "The copy could not be read to its end, so nothing was put in place. Try again, or pick another date."
+ATTRIBUTE = ("A file in it has an extended attribute with '=' in its name, which cannot come together with others. "
+             "Restore the files and folders in it one by one.")  # fmt: skip
 BROKEN = "Something went wrong that is not your doing. Try again, or ask whoever looks after this service."
+SAID: Mapping[str, str] = {"busy": TIDYING, "attribute": ATTRIBUTE}
 log = logging.getLogger("mlinfn.backup")
 
 
@@ -183,7 +186,7 @@ def words_of(error: UserError | OperatorError) -> str:
     """What the member is told of it; the log has the rest."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, Trouble) and error.reason == "busy":
-        return TIDYING
+    if isinstance(error, Trouble) and error.reason in SAID:
+        return SAID[error.reason]
     log.warning("A member did not get files back. %s", error)
     return UNREADABLE
