@@ -103,6 +103,7 @@ def test_every_state_looks_well(member, api):
     page.select_option("#places", "groups/cms")
     expect(rows(page)).to_have_count(len(GROUP))
     expect(page.locator("#what")).to_have_text("My home is restored")
+    expect(page.locator("#copy")).to_contain_text("copy of ")
     page.click("#before summary")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
@@ -117,7 +118,8 @@ def test_picture_for_the_documentation(member, api):
     page.clock.set_fixed_time(datetime(2026, 11, 24, 12, tzinfo=timezone.utc))
     api.dates["home"] = [{"snapshot": snapshot, "time": f"2026-11-{day}T03:00:00"}
                          for snapshot, day in ((NEWEST, 24), (BEFORE, 23), (OLD, 22))]  # fmt: skip
-    api.restores = [restored("r1", "running", path="thesis", bytes=312 * 2**20, of_bytes=2**30)]
+    api.restores = [restored("r1", "running", path="thesis", bytes=312 * 2**20, of_bytes=2**30,
+                             time="2026-11-23T03:00:00Z")]  # fmt: skip
     page.click("#backups")
     page.get_by_role("button", name="Earlier").click()
     expect(page.locator("#result")).to_have_text("312 MB of 1 GB")
@@ -264,6 +266,15 @@ def test_page_says_calmly_what_is_away_and_goes_on_by_itself(anna, api, backups_
     api.goes_on(state="done", files=1, folder=FOLDER)
     expect(anna.locator("#what")).to_have_text("fit.ipynb is restored")
     expect(anna.locator("#trouble")).to_be_hidden()
+
+
+def test_a_restore_that_ended_with_the_service_is_not_kept_quiet(anna, api):
+    anna.get_by_role("button", name="Restore fit.ipynb").click()
+    api.goes_on(state="running", bytes=1, of_bytes=4)
+    expect(anna.locator("#progress")).to_have_attribute("aria-valuenow", "25")
+    api.restores = []
+    expect(anna.locator("#what")).to_have_text("fit.ipynb was not restored")
+    expect(anna.locator("#result")).to_contain_text("was started again")
 
 
 def test_nothing_is_written_again_while_nothing_changes(anna):

@@ -2,6 +2,7 @@
 // address, so the browser's own buttons lead back.
 (() => {
   const AGAIN_MS = 5000, WATCH_MS = 1000, ANSWER_MS = 95000, FEW = 20, NAMES = 3, DAY_MS = 86400000;
+  const RESTARTED = "The service of backups was started again meanwhile, and nothing was put in place. Restore it again.";
   const KINDS = { groups: "Groups", rooms: "Rooms" };
   const { byId, write, show, set, say, counted, size } = service;
   const lab = byId("backups").dataset.lab;
@@ -259,7 +260,8 @@
     try {
       const answer = await ask("restores");
       if (mine !== watched) return;
-      restores = answer.restores;
+      const isLost = ({ id }) => !answer.restores.some((each) => each.id === id);
+      restores = [...before.filter(isLost).map((each) => ({ ...each, state: "failed", words: RESTARTED })), ...answer.restores];
       before.forEach(ended);
       drawRestores();
       if (wasAway) load();
@@ -285,6 +287,8 @@
     const name = nameOf(each.place, each.path);
     return { done: `${name} is restored`, failed: `${name} was not restored`, stopped: `Restoring ${name} was stopped` }[each.state] || `Restoring ${name}`;
   }
+
+  const copyOf = (each) => `copy of ${said(each.time).replace(/^(Today|Yesterday)/, (word) => word.toLowerCase())}`;
 
   function result(each) {
     if (each.state === "counting") return "Looking how much it is…";
@@ -312,7 +316,7 @@
 
   function line(each) {
     const made = document.createElement("li"), head = document.createElement("strong"), text = document.createElement("p");
-    head.textContent = `${heading(each)} (${said(each.time)})`;
+    head.textContent = `${heading(each)}, ${copyOf(each)}`;
     text.textContent = result(each);
     made.append(head, text);
     if (each.folder && each.state === "done") made.append(Object.assign(document.createElement("a"), { href: inLab(each.folder), textContent: "Open the folder" }));
@@ -335,7 +339,7 @@
   function drawNow(now, active) {
     const percent = now.of_bytes ? Math.min(100, Math.floor((100 * now.bytes) / now.of_bytes)) : 0;
     write(byId("what"), heading(now));
-    write(byId("from"), said(now.time));
+    write(byId("copy"), copyOf(now));
     write(byId("result"), result(now));
     show(byId("progress"), active);
     byId("progress").classList.toggle("backups-counting", now.state === "counting");
