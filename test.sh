@@ -60,7 +60,7 @@ case " $needs " in *" images "*)
 esac
 say "ready for the tests after $((SECONDS - began)) s (${needs:-nothing but Python})"
 
-# What needs no engine runs on all cores; what makes containers would get into each other's way.
+# What has a stack or measures times goes alone, the rest on all cores.
 alone="(docker or stack) and not beside"
 parallel=(--numprocesses=auto --dist=loadfile)
 status=0

@@ -12,7 +12,7 @@ import pytest
 from support import backups
 from support.restoring import DATE, Tar, large
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.beside]
 MB = 2**20
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from support.wait import until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.beside]
 
 
 def test_idle_lab_is_stopped_and_busy_one_is_not(lab_site):

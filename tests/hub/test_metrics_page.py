@@ -13,7 +13,7 @@ from support.places import test_name
 from support.site import Site, closing_site
 from support.wait import until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.beside]
 EXTRA = """
 c.JupyterHub.authenticate_prometheus = False
 from jupyterhub_mlinfn.lab_accounts import Accounts
