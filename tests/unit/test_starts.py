@@ -5,17 +5,18 @@ from __future__ import annotations
 import ast
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 from docker.errors import APIError
 from prometheus_client import REGISTRY
-from support.places import CHECKOUT
+from test_promises import PACKAGE, imported
 
 from jupyterhub_mlinfn import refusals, starts
 from jupyterhub_mlinfn.errors import OperatorError, UserError
 
 LOG = logging.getLogger("of-a-test")
-NOT_OF_STARTS = {"login", "password"}
+NOT_OF_STARTS = {"password"}
 
 
 def value(name: str, **labels: str) -> float | None:
@@ -62,18 +63,31 @@ def test_what_is_expected_is_there_with_zero():
     assert value("starts_total", profile="expected", outcome="refused", reason="options") is None
 
 
+def reached(noun: str, found: set[str]) -> set[str]:
+    """What the spawner is made of: a module or folder of the package, and all that it imports."""
+    if noun not in found:
+        found.add(noun)
+        for other in {other for path in files(noun) for other in imported(path)}:
+            reached(other, found)
+    return found
+
+
+def files(noun: str) -> list[Path]:
+    """Those of a module or folder."""
+    return [*PACKAGE.glob(f"{noun}.py"), *PACKAGE.glob(f"{noun}/*.py")]
+
+
 def reasons() -> set[str]:
     """Of each UserError in what a start goes through."""
-    found, package = {"options"}, CHECKOUT / "jupyterhub_mlinfn"
-    paths = (*package.glob("*.py"), *package.glob("gpus/*.py"), *package.glob("options/*.py"))
-    for path in (each for each in paths if not each.stem.startswith("restored")):
+    found = {"options"}
+    for path in (path for noun in reached("spawner", set()) for path in files(noun)):
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         given = [each.value for call in calls if getattr(call.func, "id", "") == "UserError" for each in call.keywords]
         found |= {node.value for value in given for node in ast.walk(value) if isinstance(node, ast.Constant)}
-    return found - NOT_OF_STARTS
+    return found
 
 
 def test_every_reason_of_a_refusal_is_known():
     known = {*starts.WHY_REFUSED, *starts.WHY_FAILED, *starts.WHY_CANCELLED}
-    assert reasons() <= known
+    assert reasons() - NOT_OF_STARTS <= known
     assert known - reasons() == {"site", "timeout", "other"}
