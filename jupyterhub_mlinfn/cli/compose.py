@@ -28,9 +28,11 @@ BACKUP = backup_service.NAME
 """The service that makes snapshots, where there is a target for them."""
 BACKUP_PAGE = backup_page.SERVICE
 """The page on which members get files back, beside it."""
-PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, COLLAB: COLLAB, BACKUP: BACKUP,
-            BACKUP_PAGE: BACKUP}  # fmt: skip
-OPTIONAL = (GPUS, CVMFS, CVMFS_PROBE, COLLAB, BACKUP, BACKUP_PAGE)
+DIRSIZE = "dirsize"
+"""The service that measures folders."""
+PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, DIRSIZE: "monitoring", COLLAB: COLLAB,
+            BACKUP: BACKUP, BACKUP_PAGE: BACKUP}  # fmt: skip
+OPTIONAL = (GPUS, CVMFS, CVMFS_PROBE, DIRSIZE, COLLAB, BACKUP, BACKUP_PAGE)
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 SERVICE_LABEL = "it.infn.mlinfn.service"
 LOOK_EVERY_S = 0.5
