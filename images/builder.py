@@ -22,6 +22,7 @@ LABEL = "it.infn.mlinfn.inputs"
 INPUTS = {
     "base": (),
     "guard": ("compose/guard",),
+    "monitoring": ("compose/prometheus",),
     "proxy": (),
     "iam-demo": (),
     "hub": (

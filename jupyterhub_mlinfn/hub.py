@@ -71,6 +71,8 @@ def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) 
     collab.configure(c, settings)
     if settings.backup.targets:
         _backup(c, settings)
+    if settings.monitoring.enabled:
+        _monitoring(c, settings)
 
 
 def _hub(c: Any, settings: Settings) -> None:
@@ -150,6 +152,12 @@ def _backup(c: Any, settings: Settings) -> None:
     c.JupyterHub.load_roles.append({"name": exporting, "scopes": [export.SCOPE], "services": [exporting]})
     c.JupyterHub.extra_handlers.extend([*export.handlers(settings.root / "hub"), *restored_api.handlers(settings)])
     backup_page.configure(c, settings)
+
+
+def _monitoring(c: Any, settings: Settings) -> None:
+    """Prometheus may read the hub's metrics, and nothing else."""
+    c.JupyterHub.services.append({"name": "prometheus", "api_token": login.secret(settings, "prometheus_token")})
+    c.JupyterHub.load_roles.append({"name": "prometheus", "scopes": ["read:metrics"], "services": ["prometheus"]})
 
 
 def prepare(settings: Settings, site_file: Path) -> None:

@@ -86,7 +86,7 @@ class Settings(Model):
     backup: Backup = Backup()
     """Copies of everything that people made, and of the hub itself."""
     monitoring: Monitoring = Monitoring()
-    """What can be seen of how the machine is doing."""
+    """What is kept of how the machine is doing, and who is told of trouble."""
     starting: Starting = Starting()
     """Time limits of a start."""
     limits: Limits = Limits()

@@ -196,6 +196,8 @@ def test_versions_agree():
 def test_compose_names_no_image_without_a_version():
     compose = YAML(typ="safe").load(CHECKOUT / "compose/compose.yaml")
     for name, service in compose["services"].items():
+        if name == "cadvisor":  # the site names it
+            continue
         assert re.search(r":(\$\{MLINFN_VERSION.*\}|\d[\w.-]*)$", service["image"]), name
 
 

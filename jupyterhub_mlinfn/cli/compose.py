@@ -6,13 +6,14 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from .. import __version__, backup_page, collab
 from ..errors import OperatorError, UserError
 from ..settings import Settings
 from ..usage import epoch
-from . import backup_service, cvmfs_service, engine
+from . import backup_service, cvmfs_service, engine, monitoring_config, monitoring_service
 from .site import CHECKOUT, Site
 
 SERVICES = ("hub", "proxy", "guard")
@@ -28,11 +29,11 @@ BACKUP = backup_service.NAME
 """The service that makes snapshots, where there is a target for them."""
 BACKUP_PAGE = backup_page.SERVICE
 """The page on which members get files back, beside it."""
-DIRSIZE = "dirsize"
-"""The service that measures folders."""
-PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, DIRSIZE: "monitoring", COLLAB: COLLAB,
-            BACKUP: BACKUP, BACKUP_PAGE: BACKUP}  # fmt: skip
-OPTIONAL = (GPUS, CVMFS, CVMFS_PROBE, DIRSIZE, COLLAB, BACKUP, BACKUP_PAGE)
+DIRSIZE = monitoring_config.DIRSIZE
+"""The service that measures folders, where the machine is watched."""
+PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, DIRSIZE: monitoring_service.NAME,
+            COLLAB: COLLAB, BACKUP: BACKUP, BACKUP_PAGE: BACKUP, **monitoring_service.PROFILES}
+OPTIONAL = tuple(name for name in PROFILES if name != DEMO)
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 SERVICE_LABEL = "it.infn.mlinfn.service"
 LOOK_EVERY_S = 0.5
@@ -96,7 +97,10 @@ def up(site: Site, *, quiet: bool) -> list[str]:
         # Compose leaves what its profiles switch off.
         engine.run(words(site, "--profile", PROFILES[name], "rm", "--stop", "--force", name), quiet=quiet)
     engine.run(words(site, "up", "--detach", *wanted), quiet=quiet)
-    return [said for name in optional(site) if (said := _try(site, name, quiet=quiet))]
+    failed = [said for name in optional(site) if (said := _try(site, name, quiet=quiet))]
+    running = [name for name, each in services(site).items() if each["State"]["Running"]]
+    monitoring_service.write_targets(site.settings, running)
+    return failed
 
 
 def _try(site: Site, name: str, *, quiet: bool) -> str:
@@ -117,16 +121,19 @@ def down(site: Site, *, quiet: bool) -> None:
 
 def restart_if_settings_are_newer(site: Site, *, quiet: bool) -> bool:
     """True if services were restarted, because they read settings older than those that are there now."""
-    there = {name: each for name, each in services(site).items() if name in ("hub", BACKUP)}
-    old = [name for name, each in there.items() if epoch(each["State"]["StartedAt"]) <= _newest_settings(site)]
+    settings = [site.config, *sorted((CHECKOUT / "config" / "jupyterhub_config.d").glob("*.py"))]
+    reads = {"hub": settings, BACKUP: settings, **monitoring_service.configurations(site.settings)}
+    there = services(site)
+    old = [name for name, read in reads.items()
+           if name in there and epoch(there[name]["State"]["StartedAt"]) <= _newest(read)]  # fmt: skip
     if old:
         engine.run(words(site, "restart", *old), quiet=quiet)
     return bool(old)
 
 
-def _newest_settings(site: Site) -> float:
-    read = [site.config, *sorted((CHECKOUT / "config" / "jupyterhub_config.d").glob("*.py"))]
-    return max(max(path.stat().st_mtime, path.stat().st_ctime) for path in read)
+def _newest(paths: Sequence[Path]) -> float:
+    """When one of the files was changed last."""
+    return max(max(path.stat().st_mtime, path.stat().st_ctime) for path in paths)
 
 
 def services(site: Site) -> dict[str, Container]:

@@ -17,16 +17,18 @@ from .. import network as labs_network
 from ..errors import OperatorError
 from ..rooms import rooms_of
 from ..settings import Settings
-from . import backup_service, cvmfs_service, gpu_service, put_back
+from . import backup_service, compose, cvmfs_service, gpu_service, monitoring_service, put_back
 from .site import CHECKOUT, Site
 
-FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "run", "secrets")
+FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "monitoring", "run", "secrets")
 PROXY_UID = 69001
 READERS: Mapping[str, tuple[int, tuple[str, ...]]] = {
-    "hub": (0, ("proxy_token", "cookie_secret", "crypt_key", "backup_export_token", backup_page.PAGE.secret)),
+    "hub": (0, ("proxy_token", "cookie_secret", "crypt_key", "backup_export_token", backup_page.PAGE.secret,
+                "prometheus_token")),
     "proxy": (PROXY_UID, ("proxy_token",)),
     "backup": (0, ("backup_export_token", "backup_key")),
     backup_page.SERVICE: (backup_page.PAGE.uid, (backup_page.PAGE.secret,)),
+    **monitoring_service.READERS,
 }
 """Who reads which secrets, and under which uid. A secret that several read has the same value for all."""
 RUN_OPTIONS = "mode=0700,size=64m,nosuid,nodev,noexec"
@@ -49,6 +51,7 @@ def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
     needed = cvmfs_service.profiles(settings, written(site.env_file).get("COMPOSE_PROFILES", ""))
     done += [*demo.ground(settings), *tmpfs(settings.root / "run", fstab), *env_files(site, needed)]
     done += [*cvmfs_service.ground(settings, needed, fstab), *backup_service.ground(settings, fstab)]
+    done += monitoring_service.ground(settings, (*compose.expected(settings), *compose.optional(site)))
     login.check_client(settings)
     for path, uid in secret_files(settings):
         _own(path, uid, 0o600)
@@ -162,6 +165,7 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
     profiles = {"demo": settings.login == "demo", "gpus": bool(gpus_file), collab.PAGE.name: bool(rooms_of(settings)),
                 backup_service.NAME: backups}  # fmt: skip
     backup_file = str(settings.root / backup_service.COMPOSE_FILE) if backups else ""
+    monitored = monitoring_service.profiles(settings, has_gpus=bool(gpus_file))
     return {
         "MLINFN_INSTANCE": settings.instance,
         "MLINFN_VERSION": __version__,
@@ -194,8 +198,10 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
         "MLINFN_ALLOW_NETWORKS": ",".join(map(str, network.allow_networks)),
         "MLINFN_HOST_ROUTING": "--host-routing" if settings.subdomains else "",
         "MLINFN_OOM_SCORE_ADJ": "-900" if may_lower_oom_score() else "0",
+        **monitoring_service.variables(settings),
         "COMPOSE_FILE": ":".join(filter(None, ("compose.yaml", gpus_file, backup_file))),
-        "COMPOSE_PROFILES": ",".join([*(name for name, runs in profiles.items() if runs), *more_profiles]),
+        "COMPOSE_PROFILES": ",".join([*(name for name, runs in profiles.items() if runs), *more_profiles,
+                                      *monitored]),
     }
 
 

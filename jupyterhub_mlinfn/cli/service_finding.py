@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .. import backup_page
-from . import backup_service, cvmfs_service, rooms_service
+from . import backup_service, cvmfs_service, monitoring_config, rooms_service
 from .finding import Finding
 
 GO_ON = (
     ({cvmfs_service.CLIENT, cvmfs_service.PROBE}, "labs go on, with what is mounted in /cvmfs", ""),
     ({"gpus"}, "no GPU is lent until NVIDIA's driver answers it", "nvidia-smi; "),
     ({rooms_service.PAGE}, "nobody finds or starts a room; those that run go on", ""),
-    ({backup_page.SERVICE}, "copies are made, but members find theirs only when it is back", ""),
-    ({backup_service.NAME, backup_page.SERVICE}, "nothing is copied until it is back", ""),
+    ({backup_page.SERVICE}, "members find their copies only when it is back", ""),
+    ({backup_service.NAME}, "nothing is copied until it is back", ""),
+    ({monitoring_config.PROMETHEUS, monitoring_config.ALERTMANAGER, monitoring_config.NODE},
+     "nobody is told before it hurts", ""),
+    ({monitoring_config.GRAFANA}, "no page shows how the machine is doing", ""),
+    ({monitoring_config.DCGM}, "nobody sees how busy and how hot GPUs are", ""),
+    ({monitoring_config.CADVISOR}, "containers are seen by the hub alone", ""),
 )
 """Services without which the others go on, what it means, and what to look at first."""
 
@@ -29,7 +34,8 @@ def service_finding(services: Mapping[str, str]) -> Finding:
     if all(state == "missing" for state in services.values()):
         return Finding("red", "Services", "None is there.", "mlinfn up")
     mend = "mlinfn up" if set(ill.values()) <= {"missing", "exited"} else f"mlinfn logs {' '.join(ill)}"
-    for names, means, first in GO_ON:
-        if set(ill) <= names:
-            return Finding("amber", "Services", f"{said}: {means}.", first + mend)
+    known = [(names, means, first) for names, means, first in GO_ON if names & set(ill)]
+    if all(any(name in names for names, _, _ in known) for name in ill):
+        meanings, first = "; ".join(means for _, means, _ in known), "".join(first for _, _, first in known)
+        return Finding("amber", "Services", f"{said}: {meanings}.", first + mend)
     return Finding("red", "Services", f"{said}.", mend)

@@ -14,7 +14,7 @@ from jupyterhub_mlinfn import __version__
 from support.machine_image import has_image, once, site_secrets
 from support.places import CACHE, CHECKOUT
 
-NAMES = ("base", "guard", "proxy", "iam-demo", "hub", "backup", "lab")
+NAMES = ("base", "guard", "monitoring", "proxy", "iam-demo", "hub", "backup", "lab")
 HERE = Path(__file__).parent
 
 

@@ -42,7 +42,7 @@ class Stack:
             "instance": instance, "root": str(self.root), "port": self.port,
             "network": {"labs_subnet": str(self.subnet)}, "sizes": {"memory": ["512M", "1G"], "cpus": ["1", "2"]},
             "images": [{"slug": "lab", "title": "JupyterLab", "image": "mlinfn/lab"}],
-            "backup": {"targets": []}, **settings,
+            "backup": {"targets": []}, "monitoring": {"enabled": False}, **settings,
         }  # fmt: skip
         token = secrecy.run.keep(secrets.token_hex(16))
         self.api = API(self.port, token)

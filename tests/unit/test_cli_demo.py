@@ -26,7 +26,8 @@ def site(tmp_path):
     def make(lines):
         path = tmp_path / "mlinfn.yaml"
         path.write_text(f"instance: mlinfntest-demo\nroot: {tmp_path}/root\nport: 18460\n{lines}"
-                        "backup: {targets: []}\nimages:\n  - {slug: lab, title: JupyterLab, image: mlinfn/lab}\n")
+                        "backup: {targets: []}\nmonitoring: {enabled: false}\n"
+                        "images:\n  - {slug: lab, title: JupyterLab, image: mlinfn/lab}\n")
         return Site(path)
 
     yield make

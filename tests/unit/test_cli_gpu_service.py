@@ -18,7 +18,7 @@ NVIDIA = {"runc": {}, "nvidia": {}}
 @pytest.fixture
 def site(tmp_path):
     config = tmp_path / "mlinfn.yaml"
-    config.write_text(f"root: {tmp_path}\nbackup: {{targets: []}}\n"
+    config.write_text(f"root: {tmp_path}\nbackup: {{targets: []}}\nmonitoring: {{enabled: false}}\n"
                       "images:\n  - {slug: lab, title: JupyterLab, image: mlinfn/lab}\n")
     return Site(config)
 
@@ -48,7 +48,8 @@ def test_nobody_is_asked_where_the_driver_has_nothing_to_say(source):
     ("local", "", ""), ("demo", "", "demo"), ("local", "gpus-cdi.yaml", "gpus"), ("demo", "gpus-cdi.yaml", "demo,gpus"),
 ])  # fmt: skip
 def test_compose_and_the_hub_are_told(tmp_path, login, file, profiles):
-    given = ground.variables(Settings(login=login, port=9000, backup={"targets": []}), tmp_path, file)
+    alone = Settings(login=login, port=9000, backup={"targets": []}, monitoring={"enabled": False})
+    given = ground.variables(alone, tmp_path, file)
     assert given["COMPOSE_PROFILES"] == profiles
     assert given["COMPOSE_FILE"] == ("compose.yaml:gpus-cdi.yaml" if file else "compose.yaml")
     assert given["MLINFN_GPUS_REPORT"] == ("http://127.0.0.1:9005/" if file else "")

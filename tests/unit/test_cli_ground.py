@@ -67,6 +67,8 @@ def test_each_secret_belongs_to_its_reader(site, fstab):
         "hub/backup_export_token": (0o600, 0), "backup/backup_export_token": (0o600, 0),
         "backup/backup_key": (0o600, 0), "backup/targets.ini": (0o600, 0), "hub/backup_page_token": (0o600, 0),
         "backup-page": (0o700, 69006), "backup-page/backup_page_token": (0o600, 69006),
+        "hub/prometheus_token": (0o600, 0), "prometheus": (0o700, 69007),
+        "prometheus/prometheus_token": (0o600, 69007), "alertmanager": (0o700, 69009),
     }
     assert (secrets / "hub/proxy_token").read_text() == (secrets / "proxy/proxy_token").read_text()
     values = [(secrets / "hub" / name).read_text().strip() for name in ("proxy_token", "cookie_secret", "crypt_key")]
@@ -81,7 +83,7 @@ def test_service_that_not_everybody_has_shares_a_secret_with_the_hub():
     assert (readers["collab"], readers["demo"]) == ((69005, ("collab_token",)), (69002, ("demo_client_secret",)))
     assert set(readers["hub"][1]) == {*ground.READERS["hub"][1], "collab_token", "demo_client_secret"}
     profiles = ground.variables(rooms, CHECKOUT / "config" / "mlinfn.yaml")["COMPOSE_PROFILES"]
-    assert profiles.split(",") == ["demo", "collab", "backup"]
+    assert profiles.split(",") == ["demo", "collab", "backup", "monitoring", "grafana"]
 
 
 def test_prepare_mends_what_was_loosened_and_keeps_values(site, fstab):
@@ -114,7 +116,7 @@ def test_the_example_of_compose_shows_the_defaults():
     config = CHECKOUT / "config" / "mlinfn.yaml"
     given = ground.variables(Settings(), config)
     differ = {name for name in shown if shown[name] != given[name]}
-    assert differ <= {"MLINFN_CONFIG", "MLINFN_OOM_SCORE_ADJ"}
+    assert differ <= {"MLINFN_CONFIG", "MLINFN_OOM_SCORE_ADJ", "MLINFN_WATCHED_FOLDER", "MLINFN_WATCHED_PROPAGATION"}
 
 
 def test_services_are_those_of_compose():

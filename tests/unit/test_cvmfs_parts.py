@@ -157,7 +157,7 @@ def test_client_has_the_settings_in_a_form_that_a_shell_reads(tmp_path):
 def test_compose_is_told(tmp_path):
     settings = Settings(port=9000, login="demo", cvmfs={"repositories": [SFT, CMS], "folder": "/srv/cvmfs"})
     given = ground.variables(settings, tmp_path, "", ("cvmfs", "cvmfs-probe"))
-    assert given["COMPOSE_PROFILES"] == "demo,backup,cvmfs,cvmfs-probe"
+    assert given["COMPOSE_PROFILES"] == "demo,backup,cvmfs,cvmfs-probe,monitoring,grafana"
     assert given["MLINFN_CVMFS_REPOSITORIES"] == f"{SFT},{CMS}"
     (tmp_path / "env").write_text(ground.env_text(given))
     assert ground.written(tmp_path / "env")["COMPOSE_PROFILES"] == given["COMPOSE_PROFILES"]
@@ -172,7 +172,8 @@ def test_services_that_cannot_start_are_named_once_and_the_others_go_on(tmp_path
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     config = tmp_path / "mlinfn.yaml"
     image = "{slug: a, title: A, image: a}"
-    config.write_text(f"root: {tmp_path}\ncvmfs: {{repositories: [{SFT}]}}\nimages: [{image}]\n")
+    config.write_text(f"root: {tmp_path}\ncvmfs: {{repositories: [{SFT}]}}\nmonitoring: {{enabled: false}}\n"
+                      f"images: [{image}]\n")
     site = Site(config)
     site.env_file.write_text(ground.env_text(ground.variables(site.settings, config, "", ("cvmfs", "cvmfs-probe"))))
     [said] = compose.up(site, quiet=True)

@@ -97,7 +97,7 @@ def test_the_hub_lets_people_restore_and_keeps_what_else_they_may(tmp_path):
     for rooms, scopes in ((["cms"], {PAGE.access, restored.SCOPE}), ([], {restored.SCOPE})):
         c = Config()
         named = [{"name": name, "group": "cms"} for name in rooms]
-        site = Settings(root=tmp_path, groups=["cms"], rooms=named)
+        site = Settings(root=tmp_path, groups=["cms"], rooms=named, monitoring={"enabled": False})
         hub.configure(c, site, tmp_path / "culler_config.py", tmp_path / "mlinfn.yaml")
         assert scopes <= c.JupyterHub.extra_user_scopes
         assert restored.SCOPE in c.JupyterHub.custom_scopes
