@@ -16,7 +16,7 @@ from ..discovery import WORDS
 from ..gpus import Found
 from ..images import OURS
 from ..settings import Settings
-from . import backup_service, cvmfs_service, rooms_service
+from . import alerts_seen, backup_service, cvmfs_service, monitoring_config, monitoring_service, rooms_service
 from .finding import Finding
 from .gpu_findings import gpu_findings
 from .output import counted
@@ -26,6 +26,7 @@ GB = 2**30
 NO_GPUS = Found()
 NOTHING_SEEN = cvmfs_service.Seen()
 NO_BACKUPS = backup_service.Seen()
+NO_ALERTS = alerts_seen.Seen()
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Facts:
     """What is wrong with names of rooms: the file, lines and sentences."""
     backups: backup_service.Seen = NO_BACKUPS
     """How the copies stand."""
+    monitoring: alerts_seen.Seen = NO_ALERTS
+    """What Prometheus finds wrong."""
 
 
 Check = Callable[[Facts], "Finding | None"]
@@ -215,6 +218,11 @@ def backups(facts: Facts) -> Finding:
     return backup_service.finding(facts.settings, facts.backups)
 
 
+def monitoring(facts: Facts) -> Finding | None:
+    """Nothing where the site has nothing watched."""
+    return alerts_seen.finding(facts.settings, facts.monitoring)
+
+
 def cvmfs_shared(facts: Facts) -> Finding | None:
     """Nothing where the site has no repositories."""
     return cvmfs_service.shared(facts.settings, facts.cvmfs)
@@ -240,6 +248,7 @@ def ports(facts: Facts) -> Finding:
         binds[backup_service.NAME] = (8,)
     if backup_page.SERVICE in facts.services:
         binds[backup_page.SERVICE] = (9,)
+    binds |= {name: (monitoring_config.PORTS[name],) for name in monitoring_service.PROFILES if name in facts.services}
     last = max(max(offsets) for offsets in binds.values())
     strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
                  if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]
@@ -271,8 +280,8 @@ def rooms(facts: Facts) -> Finding | None:
 
 WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, backups, disk, folders, subdomains, rooms)
 """Those that have an answer while Docker is off."""
-STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, backups, disk, folders,
-                           subdomains, rooms)
+STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, backups, monitoring, disk,
+                           folders, subdomains, rooms)
 DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
                            bridge_filter, cvmfs_shared, cvmfs_flags)
 

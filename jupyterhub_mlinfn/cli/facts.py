@@ -19,14 +19,12 @@ from ..cvmfs import Unreadable, mounts, parsed
 from ..errors import OperatorError
 from ..gpus import Found, find
 from ..settings import PORTS, Settings
-from . import backup_service, compose, cvmfs_service, engine, ground
+from . import alerts_seen, backup_service, compose, cvmfs_service, engine, ground
 from .checks import Facts
+from .direct import ANSWER_S, DIRECT
 from .site import Site
 
-ANSWER_S = 3
 LISTEN = "0A"  # the state in /proc/net/tcp
-# A proxy for the outside world, set in the environment, is not asked about this machine.
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def gather(site: Site) -> Facts:
@@ -45,6 +43,7 @@ def gather(site: Site) -> Facts:
         "gpus": lambda: gpus(settings, about),
         "cvmfs": lambda: software(site),
         "misnamed_rooms": lambda: misnamed_rooms(site),
+        "monitoring": lambda: alerts_seen.look(settings),
         "backups": lambda: backup_service.look(settings, datetime.now(timezone.utc)),
     }
     with ThreadPoolExecutor(len(questions)) as threads:

@@ -8,21 +8,24 @@ import pytest
 
 from jupyterhub_mlinfn import __version__
 from jupyterhub_mlinfn.backup.state import State
-from jupyterhub_mlinfn.cli import backup_service, checks, compose, facts
+from jupyterhub_mlinfn.cli import alerts_seen, backup_service, checks, compose, facts
 from jupyterhub_mlinfn.cli.checks import DOCTOR, STATUS, Facts, findings, worst
 from jupyterhub_mlinfn.settings import Settings
 
 COPIED = State("/srv/backup", begun="2026-11-25T03:00:00+00:00", ended="2026-11-25T03:01:00+00:00",
                good="2026-11-25T03:00:00+00:00")  # fmt: skip
+TOLD = {"alerts": {"webhook_configs": [{"url": "https://chat.example.org/hook"}]}}
 WELL = Facts(
-    settings=Settings(), engine={"ServerVersion": "28", "LiveRestoreEnabled": True, "CDISpecDirs": ["/etc/cdi"],
-                                 "BridgeNfIptables": True},
+    settings=Settings(monitoring=TOLD),
+    engine={"ServerVersion": "28", "LiveRestoreEnabled": True, "CDISpecDirs": ["/etc/cdi"], "BridgeNfIptables": True},
     services={"hub": "healthy", "proxy": "healthy", "guard": "healthy"}, labs=("anna", "anna", "bob"),
     images=frozenset({"mlinfn/hub:1", "mlinfn/lab:1"}), service_images=("mlinfn/hub:1",), lab_images=("mlinfn/lab:1",),
     guard="ok", hub="ok", run_is_tmpfs=True, secrets=(), free={"/srv": (500 * 2**30, 1000 * 2**30)},
     taken_ports=(8000, 8001, 8002, 8003),
     backups=backup_service.Seen((COPIED,), now=datetime(2026, 11, 25, 9, tzinfo=timezone.utc)),
 )
+FULL = alerts_seen.Alert("DiskFull", "critical", "The disk is full.", "Make room.", "docs/x.md#diskfull", "2026")
+HOT = replace(FULL, name="GPUHot", severity="warning", summary="A GPU is hot.")
 ROOMS = Settings(groups=["cms"], rooms="each-group")
 OTHERS = Settings(groups=["cms"], rooms=[{"name": "cms", "group": "cms", "image": "registry.example.org/collab"}])
 
@@ -60,6 +63,13 @@ def test_a_well_instance_is_green():
         ({"services": {**WELL.services, "backup": "unhealthy"}}, "Services", "amber", "mlinfn logs backup"),
         ({"services": {**WELL.services, "backup-page": "exited"}}, "Services", "amber", "mlinfn up"),
         ({"services": WELL.services | dict.fromkeys(("backup", "backup-page"), "missing")}, "Services", "amber", "up"),
+        ({"services": {**WELL.services, "grafana": "missing", "backup": "missing"}}, "Services", "amber", "mlinfn up"),
+        ({"services": {**WELL.services, "prometheus": "restarting"}}, "Services", "amber", "mlinfn logs prometheus"),
+        ({"services": {**WELL.services, "hub": "exited", "grafana": "missing"}}, "Services", "red", "mlinfn up"),
+        ({"monitoring": alerts_seen.Seen(trouble="It is away.")}, "Monitoring", "amber", "mlinfn logs prometheus"),
+        ({"monitoring": alerts_seen.Seen((FULL, HOT))}, "Monitoring", "red", "mlinfn alerts"),
+        ({"monitoring": alerts_seen.Seen((HOT,))}, "Monitoring", "amber", "mlinfn alerts"),
+        ({"settings": Settings()}, "Monitoring", "amber", "alerts: ..."),
         ({"services": {**WELL.services, "gpus": "missing"}}, "Services", "amber", "nvidia-smi; mlinfn up"),
         ({"engine": {**WELL.engine, "CDISpecDirs": None}}, "CDI", "amber", "cdi"),
         ({"misnamed_rooms": "/x.yaml:1: rooms: cms is."}, "Rooms", "red", "mlinfn config check"),

@@ -18,7 +18,9 @@ def verbs():
     found = {}
     for name, command in typer.main.get_command(app).commands.items():
         inner = getattr(command, "commands", None)
-        found |= {f"{name} {verb}": each for verb, each in inner.items()} if inner else {name: command}
+        found |= {f"{name} {verb}": each for verb, each in (inner or {}).items()}
+        if not inner or command.invoke_without_command:
+            found[name] = command
     return found
 
 
