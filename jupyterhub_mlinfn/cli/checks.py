@@ -248,7 +248,8 @@ def ports(facts: Facts) -> Finding:
         binds[backup_service.NAME] = (8,)
     if backup_page.SERVICE in facts.services:
         binds[backup_page.SERVICE] = (9,)
-    binds |= {name: (monitoring_config.PORTS[name],) for name in monitoring_service.PROFILES if name in facts.services}
+    watching = (*monitoring_service.PROFILES, monitoring_config.DIRSIZE)
+    binds |= {name: (monitoring_config.PORTS[name],) for name in watching if name in facts.services}
     last = max(max(offsets) for offsets in binds.values())
     strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
                  if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]

@@ -10,11 +10,11 @@ from ..settings import Settings, bytes_of, seconds_of
 from ..settings_monitoring import SECRETS
 
 PROMETHEUS, NODE, ALERTMANAGER = "prometheus", "node-exporter", "alertmanager"
-GRAFANA, CADVISOR, DCGM = "grafana", "cadvisor", "dcgm-exporter"
+GRAFANA, CADVISOR, DCGM, DIRSIZE = "grafana", "cadvisor", "dcgm-exporter", "dirsize"
 FETCHED = (GRAFANA, CADVISOR, DCGM)
 """Images of others, which a registry has to give."""
 PORTS = {"proxy": 17, "guard": 3, "gpus": 5, "cvmfs-probe": 6, "backup": 8, PROMETHEUS: 10, NODE: 11, ALERTMANAGER: 12,
-         GRAFANA: 13, CADVISOR: 14, DCGM: 15, "dirsize": 16}  # fmt: skip
+         GRAFANA: 13, CADVISOR: 14, DCGM: 15, DIRSIZE: 16}  # fmt: skip
 """Services that have /metrics on loopback -> their ports, from `port` on."""
 JOBS = {"cvmfs-probe": "cvmfs", NODE: "node", DCGM: "dcgm"}
 """Their names in Prometheus, where it is another than the service's."""

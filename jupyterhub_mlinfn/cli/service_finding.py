@@ -18,6 +18,7 @@ GO_ON = (
      "nobody is told before it hurts", ""),
     ({monitoring_config.GRAFANA}, "no page shows how the machine is doing", ""),
     ({monitoring_config.DCGM}, "nobody sees how busy and how hot GPUs are", ""),
+    ({monitoring_config.DIRSIZE}, "nobody learns what folders take", ""),
     ({monitoring_config.CADVISOR}, "containers are seen by the hub alone", ""),
 )
 """Services without which the others go on, what it means, and what to look at first."""

@@ -24,7 +24,7 @@ from jupyterhub_mlinfn.cli.site import Site
 pytestmark = pytest.mark.stack
 
 OURS = {"prometheus": 69007, "node-exporter": 69008, "alertmanager": 69009}
-ASKED = {"hub", "proxy", "node", "prometheus", "alertmanager"}
+ASKED = {"hub", "proxy", "guard", "dirsize", "node", "prometheus", "alertmanager"}
 LAB = "a" * 64
 CADVISOR = f"""# TYPE container_cpu_usage_seconds_total counter
 container_cpu_usage_seconds_total{{cpu="total",id="/"}} 7
@@ -116,7 +116,7 @@ def test_who_watches_has_no_rights_no_socket_and_listens_on_loopback(stack):
         assert fields["Uid"].split() == [str(uid)] * 4
         assert container.exec_run("find /run /tmp -type s").output == b"", name
     assert stack.service("node-exporter").exec_run("find /host/run -mindepth 1").output == b"", "the host's is hidden"
-    watching = {("127.0.0.1", offset) for offset in (10, 11, 12, 17)}
+    watching = {("127.0.0.1", offset) for offset in (10, 11, 12, 16, 17)}
     assert stack.listening() == {*watching, ("127.0.0.1", 0), ("127.0.0.1", 1), ("127.0.0.1", 3), (stack.gateway, 2)}
 
 
