@@ -30,6 +30,7 @@ from . import (
     gpu_accounts,
     gpu_api,
     gpus,
+    grafana,
     lab_accounts,
     login,
     network,
@@ -42,6 +43,7 @@ from . import (
     room_names,
     sessions,
     starts,
+    userinfo,
 )
 from .engine import EngineSpawner
 from .errors import OperatorError
@@ -62,13 +64,14 @@ def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) 
     _pages(c, settings)
     _spawner(c, settings)
     c.JupyterHub.extra_handlers = [
-        *gpu_api.handlers(EngineSpawner.shared_lending), *activity.handlers(),
+        *gpu_api.handlers(EngineSpawner.shared_lending), *activity.handlers(), *userinfo.handlers(),
         *room_api.handlers(settings)]  # fmt: skip
     login.configure(c, settings)
     _culler(c, culler_config, site_file)
     c.JupyterHub.load_roles += [room_accounts.role(room) for room in rooms_of(settings)]
     c.JupyterHub.extra_user_scopes = set()
     collab.configure(c, settings)
+    grafana.configure(c, settings)
     if settings.backup.targets:
         _backup(c, settings)
     if settings.monitoring.enabled:

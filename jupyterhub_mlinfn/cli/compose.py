@@ -122,7 +122,8 @@ def down(site: Site, *, quiet: bool) -> None:
 def restart_if_settings_are_newer(site: Site, *, quiet: bool) -> bool:
     """True if services were restarted, because they read settings older than those that are there now."""
     settings = [site.config, *sorted((CHECKOUT / "config" / "jupyterhub_config.d").glob("*.py"))]
-    reads = {"hub": settings, BACKUP: settings, **monitoring_service.configurations(site.settings)}
+    hubs = [*settings, *monitoring_service.read_by_hub(site.settings)]
+    reads = {"hub": hubs, BACKUP: settings, **monitoring_service.configurations(site.settings)}
     there = services(site)
     old = [name for name, read in reads.items()
            if name in there and epoch(there[name]["State"]["StartedAt"]) <= _newest(read)]  # fmt: skip

@@ -24,7 +24,7 @@ FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "monitoring", 
 PROXY_UID = 69001
 READERS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "hub": (0, ("proxy_token", "cookie_secret", "crypt_key", "backup_export_token", backup_page.PAGE.secret,
-                "prometheus_token")),
+                "prometheus_token", "grafana_token")),
     "proxy": (PROXY_UID, ("proxy_token",)),
     "backup": (0, ("backup_export_token", "backup_key")),
     backup_page.SERVICE: (backup_page.PAGE.uid, (backup_page.PAGE.secret,)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from .. import network
+from .. import grafana, network
 from ..settings import Settings, bytes_of, seconds_of
 from ..settings_monitoring import SECRETS
 
@@ -14,12 +14,14 @@ GRAFANA, CADVISOR, DCGM, DIRSIZE = "grafana", "cadvisor", "dcgm-exporter", "dirs
 FETCHED = (GRAFANA, CADVISOR, DCGM)
 """Images of others, which a registry has to give."""
 PORTS = {"proxy": 17, "guard": 3, "gpus": 5, "cvmfs-probe": 6, "backup": 8, PROMETHEUS: 10, NODE: 11, ALERTMANAGER: 12,
-         GRAFANA: 13, CADVISOR: 14, DCGM: 15, DIRSIZE: 16}  # fmt: skip
+         GRAFANA: grafana.PAGE.offset, CADVISOR: 14, DCGM: 15, DIRSIZE: 16}  # fmt: skip
 """Services that have /metrics on loopback -> their ports, from `port` on."""
 JOBS = {"cvmfs-probe": "cvmfs", NODE: "node", DCGM: "dcgm"}
 """Their names in Prometheus, where it is another than the service's."""
 TOKEN = "prometheus_token"
 """The file with the token of which the hub has a copy."""
+GRAFANAS = "grafana_metrics"
+"""The file with the password of Grafana's metrics: its page is for people, and what is on its port is on that page."""
 INTERVAL = "15s"
 LATE = "1h"
 """Samples that come with a time so long ago are taken: a clock that was set back must not blind us."""
@@ -59,6 +61,9 @@ def _job(settings: Settings, service: str) -> dict[str, Any]:
         job["static_configs"] = [{"targets": [_target(settings, service)]}]
     if service == CADVISOR:
         job["metric_relabel_configs"] = [{"source_labels": ["id"], "regex": CONTAINERS, "action": "keep"}]
+    if service == GRAFANA:
+        job |= {"metrics_path": f"{grafana.PAGE.prefix}metrics",
+                "basic_auth": {"username": PROMETHEUS, "password_file": f"{SECRETS}{GRAFANAS}"}}  # fmt: skip
     return job
 
 

@@ -8,20 +8,25 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import files
+from .. import files, grafana
 from ..cvmfs import mounts
 from ..settings import Settings
 from . import monitoring_config
 from .monitoring_config import ALERTMANAGER, CADVISOR, DCGM, FETCHED, GRAFANA, NODE, PROMETHEUS
+from .site import CHECKOUT
 
 NAME = "monitoring"
 """The profile of those that are ours."""
 PROFILES = {PROMETHEUS: NAME, NODE: NAME, ALERTMANAGER: NAME, GRAFANA: GRAFANA, CADVISOR: CADVISOR, DCGM: DCGM}
-UIDS = {PROMETHEUS: 69007, ALERTMANAGER: 69009, GRAFANA: 69010}
+UIDS = {PROMETHEUS: 69007, ALERTMANAGER: 69009, GRAFANA: grafana.PAGE.uid}
 """Those that keep something."""
 KEPT = {PROMETHEUS: ("config", "config/targets", "data"), ALERTMANAGER: ("config", "data"), GRAFANA: ("data",)}
 """Their folders."""
-READERS = {PROMETHEUS: (UIDS[PROMETHEUS], (monitoring_config.TOKEN,)), ALERTMANAGER: (UIDS[ALERTMANAGER], ())}
+READERS = {
+    PROMETHEUS: (UIDS[PROMETHEUS], (monitoring_config.TOKEN, monitoring_config.GRAFANAS)),
+    ALERTMANAGER: (UIDS[ALERTMANAGER], ()),
+    GRAFANA: (UIDS[GRAFANA], (grafana.PAGE.secret, monitoring_config.GRAFANAS, "grafana_key")),
+}
 """Who has a folder among the secrets, and what is made for them."""
 
 
@@ -44,6 +49,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "MLINFN_PROXY_METRICS": flags if settings.monitoring.enabled else "",
         "MLINFN_PROMETHEUS_RETENTION": settings.monitoring.retention,
         "MLINFN_PROMETHEUS_SIZE": monitoring_config.size(settings),
+        "MLINFN_GRAFANA_URL": grafana.PAGE.url(settings),
         "MLINFN_CADVISOR_IMAGE": settings.monitoring.cadvisor or "",
         "MLINFN_WATCHED_FOLDER": folder,
         "MLINFN_WATCHED_PROPAGATION": propagation,
@@ -69,6 +75,8 @@ def ground(settings: Settings, services: Collection[str]) -> list[str]:
         _write(home, PROMETHEUS, "thresholds.yaml", monitoring_config.thresholds(settings)),
         _write(home, ALERTMANAGER, "alertmanager.yml", monitoring_config.alertmanager(settings)),
     ]
+    if not (settings.root / grafana.TARGETS).is_file():  # else the hub, which reads it, would be restarted for nothing
+        write_targets(settings, ())
     return [*filter(None, written), *_close(settings.root / "secrets" / ALERTMANAGER)]
 
 
@@ -91,6 +99,12 @@ def _close(folder: Path) -> list[str]:
     return done
 
 
+def read_by_hub(settings: Settings) -> list[Path]:
+    """Files of ours by which the hub knows what runs."""
+    path = settings.root / grafana.TARGETS
+    return [path] if path.is_file() else []
+
+
 def write_targets(settings: Settings, running: Collection[str]) -> None:
     """Prometheus asks those that had to be fetched, if they run. It sees at once that this has changed."""
     if not settings.monitoring.enabled:
@@ -104,4 +118,6 @@ def configurations(settings: Settings) -> dict[str, Sequence[Path]]:
     """Service -> files that it reads when it starts."""
     home = settings.root / NAME
     return {PROMETHEUS: [home / PROMETHEUS / "config" / name for name in ("prometheus.yml", "thresholds.yaml")],
-            ALERTMANAGER: [home / ALERTMANAGER / "config/alertmanager.yml"]}  # fmt: skip
+            ALERTMANAGER: [home / ALERTMANAGER / "config/alertmanager.yml"],
+            GRAFANA: [CHECKOUT / "grafana/grafana.ini", *sorted((CHECKOUT / "grafana/provisioning").rglob("*.yaml"))],
+            }  # fmt: skip

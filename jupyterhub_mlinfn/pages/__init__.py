@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from .. import login
 from ..settings import Settings
 
+CALLBACK = "oauth_callback"
+
 
 @dataclass(frozen=True)
 class Page:
@@ -26,6 +28,8 @@ class Page:
     uid: int
     secret: str
     """The file with the service's own token, which the hub and the service each have a copy of."""
+    callback: str = CALLBACK
+    """Where below the page the hub sends people back to, with a code for the service."""
 
     @property
     def prefix(self) -> str:
@@ -54,7 +58,7 @@ class Page:
             "name": self.name, "url": f"http://127.0.0.1:{self.port(settings)}", "display": False,
             "timeout": 0,  # the hub does not wait for the page at its start
             "api_token": login.secret(settings, self.secret), "oauth_no_confirm": True,
-            "oauth_redirect_uri": callback_url(url), "oauth_client_allowed_scopes": list(scopes),
+            "oauth_redirect_uri": f"{url}{self.callback}", "oauth_client_allowed_scopes": list(scopes),
         }]  # fmt: skip
         c.JupyterHub.extra_user_scopes |= {self.access}
         c.JupyterHub.extra_handlers += _short_address(self.prefix, url) if settings.subdomains else []
@@ -62,7 +66,7 @@ class Page:
 
 def callback_url(page: str) -> str:
     """Where the hub sends people back to, with a code for the service."""
-    return f"{page}oauth_callback"
+    return f"{page}{CALLBACK}"
 
 
 def _short_address(prefix: str, url: str) -> list[tuple]:

@@ -17,7 +17,7 @@ from jupyterhub.httpclient import JupyterHubHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from . import Page, callback_url, handlers, place
+from . import CALLBACK, Page, callback_url, handlers, place
 from .asking import ANSWER
 from .look import Look
 
@@ -40,7 +40,7 @@ def main(page: Page, look: Look, routes: Sequence[tuple], **more: Any) -> None:
 
 def _application(there: place.Place, look: Look, routes: Sequence[tuple], more: dict[str, Any]) -> Application:
     """All addresses of the service."""
-    common = [("oauth_callback", handlers.Callback), (r"static/([a-z.]+)", handlers.Loaded),
+    common = [(CALLBACK, handlers.Callback), (r"static/([a-z.]+)", handlers.Loaded),
               ("health", handlers.Health)]  # fmt: skip
     return Application(
         [(f"{look.prefix}{path}", handler) for path, handler in (*routes, *common)],

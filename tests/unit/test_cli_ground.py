@@ -69,6 +69,9 @@ def test_each_secret_belongs_to_its_reader(site, fstab):
         "backup-page": (0o700, 69006), "backup-page/backup_page_token": (0o600, 69006),
         "hub/prometheus_token": (0o600, 0), "prometheus": (0o700, 69007),
         "prometheus/prometheus_token": (0o600, 69007), "alertmanager": (0o700, 69009),
+        "hub/grafana_token": (0o600, 0), "grafana": (0o700, 69010),
+        "grafana/grafana_token": (0o600, 69010), "grafana/grafana_key": (0o600, 69010),
+        "grafana/grafana_metrics": (0o600, 69010), "prometheus/grafana_metrics": (0o600, 69007),
     }
     assert (secrets / "hub/proxy_token").read_text() == (secrets / "proxy/proxy_token").read_text()
     values = [(secrets / "hub" / name).read_text().strip() for name in ("proxy_token", "cookie_secret", "crypt_key")]
