@@ -25,6 +25,7 @@ pytest_plugins = [
     "support.backups_page",
     "support.site",
     "support.stack",
+    "support.watched",
     "support.browser",
     "support.registry",
     "support.mini_lab",

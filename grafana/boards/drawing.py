@@ -68,9 +68,8 @@ def drawn(board: Board) -> str:
 
 def _choice(choice: Choice) -> Any:
     """All of them, unless somebody picks some."""
-    query = {"query": choice.query, "refId": choice.name}
     return (
-        dashboard.QueryVariable(choice.name).label(choice.title).datasource(ASKED).query(query)
+        dashboard.QueryVariable(choice.name).label(choice.title).datasource(ASKED).query(choice.query)
         .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(model.VariableSort.ALPHABETICAL_ASC)
         .multi(True).include_all(True).all_value(".*").current(model.VariableOption(text="All", value="$__all"))
     )  # fmt: skip

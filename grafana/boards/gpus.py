@@ -67,7 +67,8 @@ HOLDERS = (
           {"{{group}}": "mlinfn:group_gpu_hours:increase1d"}, look="ranking"),
 )  # fmt: skip
 CARDS = (
-    Panel("Busy", "Part of the time in which a card computed.", "percent", {CARD: of_card("DCGM_FI_DEV_GPU_UTIL")}),
+    Panel("Busy", "Part of the time in which a card computed. Of slices nobody says it.", "percent",
+          {"{{gpu}}: {{modelName}}": of_card("DCGM_FI_DEV_GPU_UTIL")}),
     Panel(
         "Memory used", "Memory of the card that programs hold.", "bytes",
         {CARD: f"{of_card('DCGM_FI_DEV_FB_USED')} * {MEBIBYTE}"},

@@ -11,7 +11,12 @@ import pytest
 from grafana_foundation_sdk.models import units
 from support.places import CHECKOUT
 
+from jupyterhub_mlinfn import metrics
+
 FILES = sorted((CHECKOUT / "grafana/dashboards").glob("*.json"))
+OURS, FIELD = re.compile(r"\b(?:mlinfn|dirsize)[_:][\w:]+"), re.compile(r"\bDCGM_\w+")
+RECORDED = set(re.findall(r"record: (\S+)", (CHECKOUT / "compose/prometheus/records.yaml").read_text()))
+FIELDS = set(FIELD.findall((CHECKOUT / "compose/dcgm/mlinfn.csv").read_text()))
 UNITS = {value for value in vars(units).values() if isinstance(value, str)}
 ASKED = {"type": "prometheus", "uid": "${datasource}"}
 
@@ -72,6 +77,14 @@ def test_every_query_goes_to_the_prometheus_that_is_chosen(path):
             len(panel["targets"]) + 1), panel["title"]  # fmt: skip
     for choice in board(path)["templating"]["list"][1:]:
         assert choice["datasource"] == ASKED
+
+
+@every_board
+def test_every_name_of_ours_is_one_that_we_tell(path):
+    queries = " ".join(target["expr"] for panel in panels(path) for target in panel["targets"])
+    told = {series.name for series in metrics.DECLARED} | RECORDED | FIELDS
+    asked = {*OURS.findall(queries), *FIELD.findall(queries)} - told
+    assert {name for name in asked if re.sub("_(bucket|count)$", "", name) not in told} == set()
 
 
 @every_board
