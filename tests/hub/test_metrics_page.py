@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import threading
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support.burner import GB, Burner
 from support.client import Failed
 from support.mini_lab import offer
 from support.places import test_name
@@ -19,20 +17,7 @@ c.JupyterHub.authenticate_prometheus = False
 from jupyterhub_mlinfn.lab_accounts import Accounts
 Accounts.every_s = 1
 """
-GB = 10**9
 BURN_S = 8
-# Holds a gigabyte, then works until it has had so much of a CPU, and says how much by its own clocks: where others work
-# as well, it takes longer. Every sample has a moment of its own, so how long it takes does not make it more right.
-BURNER = f"""
-import json, time
-held = bytearray({GB})
-held[::4096] = bytes(len(held[::4096]))
-next_at, end = 0, time.process_time() + {BURN_S}
-while time.process_time() < end:
-    if time.time() > next_at:
-        print(json.dumps([time.time(), time.process_time()]), flush=True)
-        next_at = time.time() + 0.1
-"""
 HUNGRY = "held = []\nwhile True: held.append(bytearray(b'x') * 2**24)"
 
 
@@ -72,33 +57,9 @@ def anna(site):
     return site.lab_of("anna")
 
 
-class Burner:
-    """The program above in a lab."""
-
-    def __init__(self, lab):
-        self.text = ""
-        _, stream = lab.exec_run(["python3", "-c", BURNER], stream=True)
-        self.thread = threading.Thread(target=self._read, args=(stream,))
-        self.thread.start()
-
-    def _read(self, stream) -> None:
-        for part in stream:
-            self.text += part.decode()
-
-    @property
-    def said(self) -> list[tuple[float, float]]:
-        """When, and how much of a CPU it had had by then."""
-        return [tuple(json.loads(line)) for line in self.text.split("\n")[:-1]]
-
-    def had(self, since: float, until: float) -> float:
-        """How many CPUs it had between these moments."""
-        first, last = (min(self.said, key=lambda each: abs(each[0] - at)) for at in (since, until))
-        return (last[1] - first[1]) / (last[0] - first[0])
-
-
 def test_one_cpu_and_one_gigabyte_are_told_as_such(site, anna):
     idle, before = known(site, "anna", "memory_working_set_bytes").value, known(site, "anna")
-    cpu, memory, burner = [], [], Burner(anna)
+    cpu, memory, burner = [], [], Burner(anna, BURN_S)
     while burner.thread.is_alive():
         cpu.append(of(site, "anna", "cpu_seconds_total"))
         memory.append(of(site, "anna", "memory_working_set_bytes"))
