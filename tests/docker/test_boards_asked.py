@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import re
-
 import pytest
-from support.places import CHECKOUT
+from support.boards import QUERIES, lacking, until_none_lacks, written
 from support.wait import until
 
 pytestmark = pytest.mark.docker
 
-BOARDS = [json.loads(path.read_text()) for path in sorted((CHECKOUT / "grafana/dashboards").glob("*.json"))]
-QUERIES = [(board["title"], panel["title"], target["legendFormat"], target["expr"])
-           for board in BOARDS for panel in board["panels"] for target in panel.get("targets", ())]  # fmt: skip
-VARIABLES = {"$__rate_interval": "1m", "$user": ".*"}
 A100, T4 = "GPU-5c1f0a1e-0000-4000-8000-00000000000a", "GPU-77ab1200-0000-4000-8000-00000000000b"
 SECONDS = 30
 
 
-def written(query: str) -> str:
-    """As Grafana sends it."""
-    for name, value in VARIABLES.items():
-        query = query.replace(name, value)
-    assert not re.search(r"\$[_a-z]", query), query
-    return query
-
-
-def lacking(watched, legend: str, query: str) -> str:
-    """What is not there: any data, or a label of the legend; empty if nothing is."""
-    found = watched.ask(written(query))
-    labels = {name for each in found for name in each["metric"]}
-    missing = set(re.findall(r"{{(\w+)}}", legend)) - labels
-    return "data" if not found else ", ".join(sorted(missing))
-
-
 def test_every_query_has_data(watched):
-    waiting = list(QUERIES)
+    until_none_lacks(watched.ask, QUERIES, SECONDS)
 
-    def all_have() -> bool:
-        waiting[:] = [query for query in waiting if lacking(watched, *query[2:])]
-        return not waiting
 
-    try:
-        until(all_have, SECONDS, "data for every query", every_s=0.5)
-    except TimeoutError as late:
-        raise AssertionError("\n".join(f"{query}: no {lacking(watched, *query[2:])}" for query in waiting)) from late
+def test_a_query_for_what_nobody_tells_would_be_found(watched):
+    assert lacking(watched.ask, "all", "mlinfn_labs_of_the_moon") == "data"
+    assert lacking(watched.ask, "{{moon}}", "up") == "moon"
 
 
 def values(watched, title: str, panel: str, label: str) -> dict[str, float]:
