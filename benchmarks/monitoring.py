@@ -77,8 +77,8 @@ def measured(count: int, seconds: int) -> tuple[dict[str, float], dict[str, floa
 
 def taken(stack: Stack, seconds: int) -> tuple[dict[str, float], dict[str, float]]:
     """Parts of a core, and bytes that are not the kernel's to take back, by service."""
-    names = monitoring_service.PROFILES
-    there = {name: stack.service(name) for name in names if names[name] == monitoring_service.NAME}
+    there = {name: stack.service(name) for name, profile in compose.PROFILES.items()
+             if profile == monitoring_service.NAME}  # fmt: skip
     before, began = {name: used(each) for name, each in there.items()}, time.monotonic()
     time.sleep(seconds)
     lasted = time.monotonic() - began
