@@ -27,6 +27,7 @@ DISK = '{device="/dev/vda",fstype="ext4",mountpoint="/srv"}'
 CARD = '{gpu="0",UUID="GPU-1",device="nvidia0",modelName="NVIDIA A100",hostname="gpu1"}'
 OLD_CARD = CARD.replace("hostname", "Hostname")
 LAB = '{user="anna",server="",room="",gpu="GPU-1",index="0",class="a100"}'
+HERE = {'up{job="prometheus"}': "1x60"}
 TARGET = '{target="/srv/backup"}'
 
 
@@ -111,8 +112,11 @@ CASES = (
          {f"mlinfn_backup_last_verified_timestamp_seconds{TARGET}": "1000x60 14400x20"}, "4m"),
     Case("BackupUnverified", "50h", {f"mlinfn_backup_last_verified_timestamp_seconds{TARGET}": "0x800"},
          {f"mlinfn_backup_last_verified_timestamp_seconds{TARGET}": "0x600 144000+240x200"}, "4m"),
-    Case("NumbersLost", "20m", {"prometheus_tsdb_wal_writes_failed_total{}": "0x10 0+1x20"},
-         {"prometheus_tsdb_wal_writes_failed_total{}": "3x60", "prometheus_tsdb_compactions_failed_total{}": "0x60"}),
+    Case("NumbersLost", "20m", {"prometheus_tsdb_wal_writes_failed_total{}": "0x10 0+1x20", **HERE},
+         {"prometheus_tsdb_wal_writes_failed_total{}": "3x60", "prometheus_tsdb_compactions_failed_total{}": "0x60",
+          **HERE}),
+    Case("NumbersLost", "20m", {'up{job="prometheus"}': "1x10", 'up{job="hub"}': "1x10"},
+         {'up{job="prometheus"}': "1x16", 'up{job="hub"}': "1x16"}),
     Case("RulesFailing", "20m", {'prometheus_rule_evaluation_failures_total{rule_group="a"}': "0x10 0+1x20"},
          {'prometheus_rule_evaluation_failures_total{rule_group="a"}': "0x60"}),
     Case("AlertsNotSent", "20m", {'alertmanager_notifications_failed_total{integration="email"}': "0x10 1x20"},

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 import requests
 from ruamel.yaml import YAML
@@ -42,6 +43,11 @@ class Prometheus:
         assert answer["status"] == "success", f"{query}: {answer.get('error')}"
         return answer["data"]["result"] if answer["data"]["resultType"] == "vector" else [answer["data"]]
 
+    def alerts(self) -> dict[tuple[str, str], str]:
+        """Alert and job -> whether it fires or waits for that, as Prometheus has it at hand."""
+        told = requests.get(f"{self.url}/alerts", timeout=10).json()["data"]["alerts"]
+        return {(each["labels"]["alertname"], each["labels"].get("job", "")): each["state"] for each in told}
+
     def answers(self) -> bool:
         """Whether it is there."""
         try:
@@ -60,14 +66,24 @@ def watched(images, engine, proxy_command, tmp_path_factory) -> Iterator[Prometh
         for offset, text in _pages().items():
             stack.callback(numbers.Served(settings.port + offset, text).stop)
         stack.callback(_proxy(settings.port, proxy_command, folder / "proxy.log").stop)
-        _write(folder, settings)
-        for words, more in (_node_exporter(settings), _prometheus(settings, folder)):
-            engine.containers.run(images["monitoring"], words, name=f"{name}-{words[0]}", detach=True,
-                                  network_mode="host", **more)  # fmt: skip
-        prometheus = Prometheus(_port(settings, "prometheus"))
         stack.callback(show_evidence, engine, name)  # shown if something failed
-        until(prometheus.answers, 20, "Prometheus")
-        yield prometheus
+        write(folder, settings, configuration(settings, monitoring_config.PORTS))
+        words, more = _node_exporter(settings)
+        engine.containers.run(images["monitoring"], words, name=f"{name}-node", detach=True, network_mode="host",
+                              **more)  # fmt: skip
+        yield started(engine, images["monitoring"], name, folder, _port(settings, "prometheus"))
+
+
+def started(engine: docker.DockerClient, image: str, name: str, folder: Path, port: int, *flags: str,
+            data: str = "") -> Prometheus:  # fmt: skip
+    """One in a container that answers, with what was written into the folder; `data` has options of its file system."""
+    words = ["prometheus", "--config.file=/work/prometheus.yml", "--storage.tsdb.path=/data",
+             f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn", *flags]  # fmt: skip
+    engine.containers.run(image, words, name=f"{name}-prometheus-{port}", detach=True, network_mode="host", user="0:0",
+                          volumes={str(folder): {"bind": "/work", "mode": "ro"}}, tmpfs={"/data": data})  # fmt: skip
+    prometheus = Prometheus(port)
+    until(prometheus.answers, 20, "Prometheus")
+    return prometheus
 
 
 def _port(settings: Settings, service: str) -> int:
@@ -95,20 +111,19 @@ def _proxy(port: int, command: list[str], log: Path) -> Proxy:
     return proxy
 
 
-def _write(folder: Path, settings: Settings) -> None:
-    """The configuration and the rules are there."""
-    (folder / "prometheus.yml").write_text(json.dumps(_configuration(settings)))
+def write(folder: Path, settings: Settings, config: dict[str, Any]) -> None:
+    """The configuration and the rules are there, and all is looked at every second."""
+    config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    (folder / "prometheus.yml").write_text(json.dumps(config | {"rule_files": ["/work/rules-*.json"], "alerting": {}}))
     files = [YAML(typ="safe").load(path) for path in sorted(RULES.glob("*.yaml"))]
     for number, rules in enumerate((*files, monitoring_config.thresholds(settings), FIRES)):
         every_second = {"groups": [{**group, "interval": "1s"} for group in rules["groups"]]}
         (folder / f"rules-{number}.json").write_text(json.dumps(every_second))
 
 
-def _configuration(settings: Settings) -> dict[str, Any]:
-    """That of the site, but for the places and how often it looks."""
-    config = monitoring_config.prometheus(settings, monitoring_config.PORTS)
-    config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    config |= {"rule_files": ["/work/rules-*.json"], "alerting": {}}
+def configuration(settings: Settings, services: Collection[str]) -> dict[str, Any]:
+    """That of a site with these services, but for where the hub is and what had to be fetched."""
+    config = monitoring_config.prometheus(settings, services)
     hub, *others = config["scrape_configs"]
     hub |= {"authorization": None, "static_configs": [{"targets": [f"127.0.0.1:{settings.port + HUB}"]}]}
     for job in others:
@@ -128,9 +143,3 @@ def _node_exporter(settings: Settings) -> tuple[list[str], dict[str, Any]]:
     words = [re.sub(r"\$\{[^}]+\}", port, word).replace("$$", "$") for word in command]
     return words, {"volumes": {path: {"bind": f"/host{path}", "mode": "ro"} for path in ("/proc", "/sys", "/etc")},
                    "user": "69008:69008"}  # fmt: skip
-
-
-def _prometheus(settings: Settings, folder: Path) -> tuple[list[str], dict[str, Any]]:
-    words = ["prometheus", "--config.file=/work/prometheus.yml", "--storage.tsdb.path=/data",
-             f"--web.listen-address=127.0.0.1:{_port(settings, 'prometheus')}", "--log.level=warn"]  # fmt: skip
-    return words, {"volumes": {str(folder): {"bind": "/work", "mode": "ro"}}, "tmpfs": {"/data": ""}, "user": "0:0"}
