@@ -129,6 +129,7 @@ GPUS = [[], ["gpus-cdi.yaml"], ["gpus-nvidia.yaml"]]
 @pytest.mark.parametrize("files", GPUS, ids=str)
 def test_compose_has_nothing_to_say_about_any_set_of_profiles(files):
     """None, each alone, all, all but each: what a service needs of another is missing in one of these."""
+    assert all(len(service.get("profiles", ())) <= 1 for service in SERVICES.values())
     named = [word for name in ("compose.yaml", *files) for word in ("--file", name)]
     for subset in SUBSETS if not files else [PROFILES]:
         environment = {"PATH": os.environ["PATH"], "COMPOSE_PROFILES": ",".join(subset)}

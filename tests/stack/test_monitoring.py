@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import requests
 from support.backups import answered, mlinfn
 from support.monitored import Monitored
-from support.places import free_ports
+from support.places import CHECKOUT, free_ports
 from support.receiver import listening
 from support.wait import until
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.stack
 
 OURS = {"prometheus": 69007, "node-exporter": 69008, "alertmanager": 69009}
 ASKED = {"hub", "proxy", "guard", "backup", "dirsize", "node", "prometheus", "alertmanager"}
+ALERTS = CHECKOUT / "compose/prometheus/alerts.yaml"
 LAB = "a" * 64
 CADVISOR = f"""# TYPE container_cpu_usage_seconds_total counter
 container_cpu_usage_seconds_total{{cpu="total",id="/"}} 7
@@ -85,6 +87,8 @@ def test_every_rule_can_be_worked_out(stack):
     rules = [rule for group in stack.got("rules")["groups"] for rule in group["rules"]]
     assert {rule["name"] for rule in rules if rule["health"] == "err"} == set()
     assert len(rules) > 40
+    named = set(re.findall(r"\b(?:node|process|prometheus|alertmanager)_\w+", ALERTS.read_text()))
+    assert {name for name in named if not stack.values(f"count({name})")} == set(), "nobody tells these"
 
 
 def test_of_cadvisors_series_those_of_containers_are_kept_and_a_fault_is_an_alert(stack):
