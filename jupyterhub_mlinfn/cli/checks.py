@@ -248,7 +248,7 @@ def ports(facts: Facts) -> Finding:
         binds[backup_service.NAME] = (8,)
     if backup_page.SERVICE in facts.services:
         binds[backup_page.SERVICE] = (9,)
-    watching = (*monitoring_service.PROFILES, monitoring_config.DIRSIZE)
+    watching = monitoring_service.PROFILES
     binds |= {name: (monitoring_config.PORTS[name],) for name in watching if name in facts.services}
     last = max(max(offsets) for offsets in binds.values())
     strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets

@@ -13,7 +13,7 @@ from .. import __version__, backup_page, collab
 from ..errors import OperatorError, UserError
 from ..settings import Settings
 from ..usage import epoch
-from . import backup_service, cvmfs_service, engine, monitoring_config, monitoring_service
+from . import backup_service, cvmfs_service, engine, monitoring_service
 from .site import CHECKOUT, Site
 
 SERVICES = ("hub", "proxy", "guard")
@@ -29,10 +29,8 @@ BACKUP = backup_service.NAME
 """The service that makes snapshots, where there is a target for them."""
 BACKUP_PAGE = backup_page.SERVICE
 """The page on which members get files back, beside it."""
-DIRSIZE = monitoring_config.DIRSIZE
-"""The service that measures folders, where the machine is watched."""
-PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, DIRSIZE: monitoring_service.NAME,
-            COLLAB: COLLAB, BACKUP: BACKUP, BACKUP_PAGE: BACKUP, **monitoring_service.PROFILES}
+PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, COLLAB: COLLAB, BACKUP: BACKUP,
+            BACKUP_PAGE: BACKUP, **monitoring_service.PROFILES}  # fmt: skip
 OPTIONAL = tuple(name for name in PROFILES if name != DEMO)
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 SERVICE_LABEL = "it.infn.mlinfn.service"

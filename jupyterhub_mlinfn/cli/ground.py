@@ -185,8 +185,6 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
         "MLINFN_CVMFS_FOLDER": str(settings.cvmfs.folder),
         "MLINFN_CVMFS_REPOSITORIES": ",".join(settings.cvmfs.repositories),
         "MLINFN_CVMFS_LIMITS": f"{settings.cvmfs.proxy},{settings.cvmfs.cache}",
-        "MLINFN_DIRSIZE_PORT": str(settings.port + 16),
-        "MLINFN_PER_PERSON": "1" if settings.monitoring.per_person else "",
         "MLINFN_COLLAB_PORT": str(collab.PAGE.port(settings)),
         "MLINFN_COLLAB_PAGE": collab.PAGE.url(settings),
         "MLINFN_COLLAB_ROOMS": collab.written(settings),

@@ -12,12 +12,13 @@ from .. import files, grafana
 from ..cvmfs import mounts
 from ..settings import Settings
 from . import monitoring_config
-from .monitoring_config import ALERTMANAGER, CADVISOR, DCGM, FETCHED, GRAFANA, NODE, PROMETHEUS
+from .monitoring_config import ALERTMANAGER, CADVISOR, DCGM, DIRSIZE, FETCHED, GRAFANA, NODE, PROMETHEUS
 from .site import CHECKOUT
 
 NAME = "monitoring"
 """The profile of those that are ours."""
-PROFILES = {PROMETHEUS: NAME, NODE: NAME, ALERTMANAGER: NAME, GRAFANA: GRAFANA, CADVISOR: CADVISOR, DCGM: DCGM}
+PROFILES = {PROMETHEUS: NAME, NODE: NAME, ALERTMANAGER: NAME, DIRSIZE: NAME, GRAFANA: GRAFANA, CADVISOR: CADVISOR,
+            DCGM: DCGM}  # fmt: skip
 UIDS = {PROMETHEUS: 69007, ALERTMANAGER: 69009, GRAFANA: grafana.PAGE.uid}
 """Those that keep something."""
 KEPT = {PROMETHEUS: ("config", "config/targets", "data"), ALERTMANAGER: ("config", "data"), GRAFANA: ("data",)}
@@ -46,6 +47,7 @@ def variables(settings: Settings) -> dict[str, str]:
     folder, propagation = watched(settings.root, mounts.read())
     return {
         **ports,
+        "MLINFN_PER_PERSON": "1" if settings.monitoring.per_person else "",
         "MLINFN_PROXY_METRICS": flags if settings.monitoring.enabled else "",
         "MLINFN_PROMETHEUS_RETENTION": settings.monitoring.retention,
         "MLINFN_PROMETHEUS_SIZE": monitoring_config.size(settings),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from support.engine import remove_all, show_evidence
-from support.numbers import Served
 from support.places import free_ports, test_name
+from support.receiver import listening
 from support.wait import until
 from support.watched import Prometheus, configuration, started, write
 
@@ -77,7 +77,7 @@ def machine(images, engine, tmp_path_factory) -> Iterator[Machine]:
     machine = Machine(engine, images["monitoring"], tmp_path_factory.mktemp("troubled"))
     with ExitStack() as stack:
         for service, text in TELLS.items():
-            stack.callback(Served(machine.settings.port + monitoring_config.PORTS[service], text).stop)
+            stack.enter_context(listening(machine.settings.port + monitoring_config.PORTS[service], text))
         stack.callback(remove_all, engine, machine.name)
         stack.callback(show_evidence, engine, machine.name)  # shown if something failed
         yield machine

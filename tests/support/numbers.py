@@ -1,13 +1,10 @@
-"""What is scraped in tests: expositions from files or from code, answered over HTTP, whose counters grow."""
+"""What is scraped in tests: expositions from files or from code, whose counters grow."""
 
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from jupyterhub import metrics as jupyterhubs
@@ -29,32 +26,6 @@ BORIS = ANNA | {"user": "room-cms", "room": "cms", "profile": "lab-ml", "contain
                 "outcome": "failed", "reason": "died", "phase": "pull", "result": "out",
                 "state": "stopped", "directory": "cms", "kind": "groups"}  # fmt: skip
 """Two sets of labels; the GPUs and containers are those of the files in expositions/."""
-
-
-class Served:
-    """One answer to everything, over HTTP on a port of loopback."""
-
-    def __init__(self, port: int, text: Callable[[], str]):
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = text().encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                with suppress(ConnectionError):  # who asks may not wait so long
-                    self.wfile.write(body)
-
-            def log_message(self, *words) -> None:
-                """Say nothing on the terminal."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        """It answers no more."""
-        self.server.shutdown()
-        self.server.server_close()
 
 
 def from_file(name: str) -> Callable[[], str]:

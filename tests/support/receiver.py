@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -25,7 +25,8 @@ def listening(port: int, shown: Callable[[], str] = str) -> Iterator[list[Any]]:
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.end_headers()
-            self.wfile.write(shown().encode())
+            with suppress(ConnectionError):  # who asks may not wait so long
+                self.wfile.write(shown().encode())
 
         def log_message(self, *args: object) -> None:
             """Nothing."""

@@ -21,6 +21,7 @@ from support import numbers
 from support.engine import remove_all, show_evidence
 from support.places import CHECKOUT, free_ports, test_name
 from support.proxy import Proxy
+from support.receiver import listening
 from support.wait import until
 
 RULES = CHECKOUT / "compose/prometheus"
@@ -64,7 +65,7 @@ def watched(images, engine, proxy_command, tmp_path_factory) -> Iterator[Prometh
     with ExitStack() as stack:
         stack.callback(remove_all, engine, name)
         for offset, text in _pages().items():
-            stack.callback(numbers.Served(settings.port + offset, text).stop)
+            stack.enter_context(listening(settings.port + offset, text))
         stack.callback(_proxy(settings.port, proxy_command, folder / "proxy.log").stop)
         stack.callback(show_evidence, engine, name)  # shown if something failed
         write(folder, settings, configuration(settings, monitoring_config.PORTS))
