@@ -1,4 +1,4 @@
-"""Seeing how an instance is: everything that checks.py needs to know, asked at the same time."""
+"""Seeing how an instance is: everything that the checks need to know, asked at the same time."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ..errors import OperatorError
 from ..gpus import Found, find
 from ..settings import PORTS, Settings
 from . import alerts_seen, backup_service, compose, cvmfs_service, engine, ground
-from .checks import Facts
 from .direct import ANSWER_S, DIRECT
+from .known import Facts
 from .site import Site
 
 LISTEN = "0A"  # the state in /proc/net/tcp

@@ -22,7 +22,7 @@ from .. import discovery, login
 from ..errors import OperatorError, UserError
 from ..settings import Settings
 from . import facts
-from .checks import Finding
+from .finding import Finding
 
 ANSWER_S = 15
 LARGEST = 2**20
