@@ -1,7 +1,7 @@
 """What `mlinfn status` and `mlinfn doctor` look at: functions from Facts to Findings, in the order of the answer.
 
-To add one, write the function beside those of its noun, and append it to STATUS (what a keeper wants to see daily) or to
-DOCTOR (why it may not work); what it needs to know goes into Facts (known.py). None of them touches the world.
+To add one, write the function beside those of its noun, and append it to STATUS (what a keeper wants to see daily) or
+to DOCTOR (why it may not work); what it needs to know goes into Facts (known.py). None of them touches the world.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ from collections.abc import Callable, Sequence
 
 from ..images import OURS
 from . import alerts_seen, backup_service, cvmfs_service, rooms_service
-from .disk_findings import disk, folders, run_folder, secrets
-from .engine_findings import bridge_filter, cdi, docker, live_restore
+from .account_findings import accounts
+from .clock_findings import clock, others_clocks
+from .disk_findings import disk, folders, inodes, rights, run_folder, secrets, shared_disk, targets
+from .driver_findings import driver, reload_trap, specifications, toolkit
+from .engine_findings import bridge_filter, cdi, compose, docker, engine_version, lab_limits, live_restore, own_root
 from .finding import Finding
 from .gpu_findings import gpu_findings
-from .identity_findings import identity
+from .identity_findings import identity, issuer
+from .kernel_findings import kernel
 from .known import Facts
 from .network_findings import guard, hub, ports, subdomains
 from .output import counted
+from .outside_findings import names, proxies, registries, resolvers
 from .service_finding import service_finding
 
-Check = Callable[[Facts], "Finding | None"]
+Check = Callable[[Facts], "Finding | list[Finding] | None"]
 
 
 def services(facts: Facts) -> Finding:
@@ -98,19 +103,27 @@ def rooms(facts: Facts) -> Finding | None:
     return None if isinstance(facts.engine, str) else rooms_service.images(facts.settings, facts.images)
 
 
-WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, backups, disk, folders, subdomains, rooms)
-"""Those that have an answer while Docker is off."""
 STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, backups, monitoring, disk,
                            folders, subdomains, rooms)
+OF_ENGINE: Sequence[Check] = (engine_version, own_root, lab_limits, driver, toolkit, specifications, reload_trap)
+"""Those that concern the machine, and take an engine that answers."""
+OF_MACHINE: Sequence[Check] = (compose, kernel, accounts, rights, inodes, shared_disk, targets, clock, others_clocks,
+                               issuer, names, resolvers, registries, proxies)
+"""Those that concern the machine or others, whom `status` does not ask."""
 DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
-                           bridge_filter, cvmfs_shared, cvmfs_flags)
+                           bridge_filter, cvmfs_shared, cvmfs_flags, *OF_ENGINE, *OF_MACHINE)
+WITHOUT_ENGINE: Sequence[Check] = (run_folder, secrets, backups, disk, folders, subdomains, rooms, *OF_MACHINE)
+"""Those that have an answer while Docker is off."""
 
 
 def findings(checks: Sequence[Check], facts: Facts) -> list[Finding]:
     """What the checks found, in their order, where they concern this instance; without an engine, what can be known."""
     if isinstance(facts.engine, str):
         checks = [docker, *(each for each in checks if each in WITHOUT_ENGINE)]
-    return [found for found in (check(facts) for check in checks) if found]
+    if facts.machine is None or facts.outside is None:
+        checks = [each for each in checks if each not in (*OF_ENGINE, *OF_MACHINE)]
+    found = [check(facts) for check in checks]
+    return [finding for each in found if each for finding in (each if isinstance(each, list) else [each])]
 
 
 def worst(found: Sequence[Finding]) -> str:

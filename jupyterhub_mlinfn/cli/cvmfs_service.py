@@ -19,6 +19,8 @@ PROGRAMS = ("cvmfs2", "cvmfs_config")
 """A machine that has one of these has a client of its own."""
 CLIENT, PROBE = "cvmfs", "cvmfs-probe"
 """The services, and the profiles that they are in."""
+AUTOMOUNT = "sudo cvmfs_config setup && sudo systemctl restart autofs"
+"""On a machine with a client of its own."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,14 @@ def has_own_client(wanted: CVMFS, mounts: Sequence[Mounted], *, is_ours: bool) -
     """True if somebody else mounts the repositories. `is_ours`: what is mounted now may be our own container's."""
     if wanted.client != "auto":
         return wanted.client == "host"
-    is_auto = any(each.kind == "autofs" and each.path == str(wanted.folder) for each in mounts)
+    is_auto = _is_automatic(wanted, mounts)
     is_mounted = any(each.kind.startswith("fuse") for each in cvmfs.below(mounts, str(wanted.folder)).values())
     return any(map(shutil.which, PROGRAMS)) or is_auto or (is_mounted and not is_ours)
+
+
+def _is_automatic(wanted: CVMFS, mounts: Sequence[Mounted]) -> bool:
+    """True if an automounter waits at the folder."""
+    return any(each.kind == "autofs" and each.path == str(wanted.folder) for each in mounts)
 
 
 def ground(settings: Settings, active: Sequence[str], fstab: Path) -> list[str]:
@@ -142,7 +149,10 @@ def flags(settings: Settings, seen: Seen) -> Finding | None:
     if writable := [name for name in names if name in mounted and not mounted[name].read_only]:
         return Finding("red", title, f"{', '.join(writable)}: mounted so that labs could write.",
                        "mount them with the option `ro`")
-    if missing := [name for name in names if name not in mounted]:
-        return Finding("amber", title, f"Not mounted now: {', '.join(missing)}.",
-                       "mlinfn up; an automounter does it on first use")
+    missing = [name for name in names if name not in mounted]
+    if missing and not _is_automatic(settings.cvmfs, seen.mounts):
+        return Finding("amber", title, f"Not mounted now: {', '.join(missing)}. No automounter is on "
+                       f"{settings.cvmfs.folder}, which would do it.", "mlinfn up" if seen.is_ours else AUTOMOUNT)
+    if missing:
+        return Finding("green", title, f"The automounter mounts {', '.join(missing)} on first use.")
     return Finding("green", title, "All are mounted read-only.")

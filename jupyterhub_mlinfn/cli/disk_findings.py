@@ -6,6 +6,10 @@ from .finding import Finding
 from .known import Facts
 
 GB = 2**30
+ROOMY = 50 * GB
+"""With so much left, images and data may share a disk."""
+MOVE = ("mount a disk on /mnt/docker; sudo systemctl stop docker; sudo rsync -aHAX /var/lib/docker/ /mnt/docker/; put "
+        '"data-root": "/mnt/docker" into /etc/docker/daemon.json; sudo systemctl start docker')  # fmt: skip
 
 
 def disk(facts: Facts) -> Finding:
@@ -19,6 +23,42 @@ def disk(facts: Facts) -> Finding:
     return Finding("green", "Disk", said)
 
 
+def inodes(facts: Facts) -> Finding | None:
+    """Nothing where no file system counts them, as btrfs does not."""
+    if not facts.machine.inodes:
+        return None
+    path, (free, total) = min(facts.machine.inodes.items(), key=lambda item: item[1][0] / item[1][1])
+    said = f"{free} more files of {total} can be made on the disk of {path}."
+    remedy = f"sudo du --inodes -x --max-depth=3 {path} | sort -n | tail; docker builder prune"
+    if free < 0.05 * total:
+        level = "red" if free < 0.01 * total else "amber"
+        return Finding(level, "Files", f"{said} Without any, nothing can be saved, however much room there is.", remedy)
+    return Finding("green", "Files", said)
+
+
+def shared_disk(facts: Facts) -> Finding | None:
+    """Whether what members pull can fill the disk that their files are on; nothing while there is plenty of room."""
+    root = str(facts.settings.root)
+    left = facts.free[root][0]
+    if not facts.machine.is_one_disk or left > ROOMY:
+        return None
+    return Finding("amber", "Images' disk", f"Images are on the disk of {root}, which has {left / GB:.0f} GB left: "
+                   "whoever pulls one can fill it for all.", MOVE)
+
+
+def targets(facts: Facts) -> list[Finding]:
+    """Folders for backups that are not there, or whose disk is not."""
+    return [Finding("amber", "Backups' disk", f"Nothing is copied to {folder}: {why}.", _mend(folder, why))
+            for folder, why in facts.machine.unmounted.items()]  # fmt: skip
+
+
+def _mend(folder: str, why: str) -> str:
+    disk, is_listed, _ = why.partition(" of /etc/fstab ")
+    if is_listed:
+        return f"sudo mount {disk} && mlinfn up"
+    return "mount its disk, then: mlinfn up" if "copies" in why else f"sudo mkdir -p {folder} && mlinfn up"
+
+
 def folders(facts: Facts) -> Finding | None:
     """Whether labs see what the site wants them to see; nothing where it wants nothing."""
     if facts.away:
@@ -29,6 +69,10 @@ def folders(facts: Facts) -> Finding | None:
 
 
 def run_folder(facts: Facts) -> Finding:
+    free, total = facts.machine.run_free if facts.machine else (1, 1)
+    if facts.run_is_tmpfs and free < 0.1 * total:
+        return Finding("red", "Tokens", f"{facts.settings.root}/run is full: labs get no fresh tokens.",
+                       f"sudo mount -o remount,size=256m {facts.settings.root}/run")
     if facts.run_is_tmpfs:
         return Finding("green", "Tokens", f"{facts.settings.root}/run is in memory only.")
     return Finding("red", "Tokens", f"{facts.settings.root}/run is not a tmpfs: tokens would reach the disk.",
@@ -39,3 +83,11 @@ def secrets(facts: Facts) -> Finding:
     if facts.secrets:
         return Finding("red", "Secrets", " ".join(facts.secrets), "sudo mlinfn prepare")
     return Finding("green", "Secrets", "Each can be read by its service alone.")
+
+
+def rights(facts: Facts) -> Finding:
+    if facts.machine.open_folders:
+        folders = " ".join(each.split()[0] for each in facts.machine.open_folders)
+        return Finding("red", "Rights", f"{' '.join(facts.machine.open_folders)} Who has an account on this machine "
+                       "gets at what is the members' or the services' alone.", f"sudo chmod 0700 {folders}")
+    return Finding("green", "Rights", "Nobody else on this machine comes into our folders.")

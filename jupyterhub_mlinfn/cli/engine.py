@@ -40,15 +40,32 @@ def refusal(stderr: str) -> str:
     return f"Docker refused: {stderr.strip() or 'it did not say why'}"
 
 
+START_ALONE = "sudo setsid dockerd >/var/log/dockerd.log 2>&1 &"
+"""On a machine without an init system."""
+
+
 def start_command() -> str:
     """What starts Docker on this machine, which may have no init system."""
-    has_systemd = Path("/run/systemd/system").is_dir()
-    return "sudo systemctl start docker" if has_systemd else "sudo setsid dockerd >/var/log/dockerd.log 2>&1 &"
+    return "sudo systemctl start docker" if _has_systemd() else START_ALONE
 
 
-def info() -> dict[str, Any]:
+def restart_command() -> str:
+    """What makes Docker read all of its settings, and start anew. With live-restore, labs go on."""
+    return "sudo systemctl restart docker" if _has_systemd() else f"sudo kill $(pidof dockerd); sleep 5; {START_ALONE}"
+
+
+def reload_command() -> str:
+    """What makes Docker read those of its settings that may change while it runs."""
+    return "sudo systemctl reload docker" if _has_systemd() else "sudo kill -HUP $(pidof dockerd)"
+
+
+def _has_systemd() -> bool:
+    return Path("/run/systemd/system").is_dir()
+
+
+def info(limit_s: float = 10) -> dict[str, Any]:
     """What the Engine says about itself. Raises OperatorError if it does not answer."""
-    answer = json.loads(docker("info", "--format", "{{json .}}", timeout_s=10))
+    answer = json.loads(docker("info", "--format", "{{json .}}", timeout_s=limit_s))
     if errors := answer.get("ServerErrors"):  # some versions exit with 0 then
         raise OperatorError(refusal(" ".join(errors)))
     return answer

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import stat
-import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from http.client import HTTPException
@@ -19,41 +18,54 @@ from ..cvmfs import Unreadable, mounts, parsed
 from ..errors import OperatorError
 from ..gpus import Found, find
 from ..settings import PORTS, Settings
-from . import alerts_seen, backup_service, compose, cvmfs_service, engine, ground
+from . import alerts_seen, backup_service, compose, cvmfs_service, engine, ground, machine, outside
+from .asking import at_once, said
 from .direct import ANSWER_S, DIRECT
 from .known import Facts
+from .registration import noted
 from .site import Site
 
 LISTEN = "0A"  # the state in /proc/net/tcp
 
 
-def gather(site: Site) -> Facts:
-    """The facts of now. Raises OperatorError if the settings are wrong."""
+def gather(site: Site, *, whole: bool = False, world: Path = Path("/")) -> Facts:
+    """The facts of now; the machine and others besides, if the `whole` is wanted. Raises OperatorError if the settings
+    are wrong. `world` is the folder that the machine's /etc, /proc/sys and the like are in.
+    """
     settings = site.settings
-    about = _engine()
-    questions = {
-        "services": lambda: _services(site, about),
-        "labs": lambda: _labs(site, about),
-        "images": lambda: frozenset() if isinstance(about, str) else engine.image_names(),
+    with ThreadPoolExecutor(1) as thread:
+        about = thread.submit(_engine).result
+        questions = _of_instance(site, about)
+        if whole:
+            questions |= {"machine": lambda: machine.look(settings, about, world),
+                          "outside": lambda: outside.look(settings, about, world)}  # fmt: skip
+        return Facts(
+            settings=settings, engine=about(), service_images=tuple(compose.service_images(settings)),
+            lab_images=tuple(tagged(each.image) for each in settings.images), **at_once(questions),
+        )
+
+
+def _of_instance(site: Site, about: machine.About) -> dict[str, Callable[[], Any]]:
+    """What is asked of an instance, by the name of the fact. `about` waits for the Engine."""
+    settings = site.settings
+    return {
+        "services": lambda: _services(site, about()),
+        "labs": lambda: _labs(site, about()),
+        "images": lambda: frozenset() if isinstance(about(), str) else engine.image_names(),
         "guard": lambda: answer(f"http://127.0.0.1:{settings.port + 3}/health"),
         "hub": lambda: answer(f"http://127.0.0.1:{settings.port}/hub/health", f"{settings.host}:{settings.port}"),
         "taken_ports": lambda: taken_ports(settings),
-        "free": lambda: free(settings, about),
+        "free": lambda: free(settings, about()),
         "away": lambda: away(settings),
-        "gpus": lambda: gpus(settings, about),
+        "gpus": lambda: gpus(settings, about()),
         "cvmfs": lambda: software(site),
         "misnamed_rooms": lambda: misnamed_rooms(site),
         "monitoring": lambda: alerts_seen.look(settings),
         "backups": lambda: backup_service.look(settings, datetime.now(timezone.utc)),
+        "run_is_tmpfs": lambda: files.is_tmpfs(settings.root / "run"),
+        "secrets": lambda: tuple(loose_secrets(settings)),
+        "identity": lambda: noted(settings.root),
     }
-    with ThreadPoolExecutor(len(questions)) as threads:
-        asked = {name: threads.submit(question) for name, question in questions.items()}
-    return Facts(
-        settings=settings, engine=about, service_images=tuple(compose.service_images(settings)),
-        lab_images=tuple(tagged(each.image) for each in settings.images),
-        run_is_tmpfs=files.is_tmpfs(settings.root / "run"), secrets=tuple(loose_secrets(settings)),
-        identity=identity(settings.root), **{name: future.result() for name, future in asked.items()},
-    )
 
 
 def gpus(settings: Settings, about: dict[str, Any] | str) -> Found:
@@ -75,14 +87,6 @@ def software(site: Site) -> cvmfs_service.Seen:
     return cvmfs_service.Seen(mounts.read(), states, cvmfs_service.CLIENT in compose.optional(site))
 
 
-def identity(root: Path) -> dict[str, Any]:
-    """What the hub wrote last of the identity service; empty if nothing that can be read."""
-    try:
-        return json.loads((root / "hub" / "identity-service.json").read_text())
-    except (OSError, ValueError):
-        return {}
-
-
 def misnamed_rooms(site: Site) -> str:
     """What is wrong with names of rooms; empty if nothing is, or it cannot be known."""
     try:
@@ -102,7 +106,7 @@ def tagged(reference: str) -> str:
 
 def _engine() -> dict[str, Any] | str:
     try:
-        return engine.info()
+        return engine.info(ANSWER_S)
     except OperatorError as error:
         return str(error)
 
@@ -144,27 +148,14 @@ def taken_ports(settings: Settings, net: Path = Path("/proc/net")) -> tuple[int,
 
 def free(settings: Settings, about: dict[str, Any] | str) -> dict[str, tuple[int, int]]:
     """Free and total bytes where our data and Docker's are; of a folder that is not there yet, those of its parent."""
-    paths = [settings.root, *([] if isinstance(about, str) else [Path(about["DockerRootDir"])])]
-    return {str(path): _free(path) for path in paths}
-
-
-def _free(path: Path) -> tuple[int, int]:
-    while not path.exists():
-        path = path.parent
-    usage = shutil.disk_usage(path)
-    return usage.free, usage.total
+    usages = {str(path): shutil.disk_usage(machine.nearest(path)) for path in machine.places(settings, about)}
+    return {path: (each.free, each.total) for path, each in usages.items()}
 
 
 def away(settings: Settings) -> tuple[str, ...]:
     """Folders of `storage.extra` that are not there, or do not answer: looked at by a program that can be given up."""
-    return tuple(str(extra.source) for extra in settings.storage.extra if not _is_there(extra.source))
-
-
-def _is_there(folder: Path) -> bool:
-    try:
-        return subprocess.run(["test", "-d", folder], timeout=ANSWER_S).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
+    sources = [str(extra.source) for extra in settings.storage.extra]
+    return tuple(source for source in sources if not said("test", "-d", source).is_well)
 
 
 def loose_secrets(settings: Settings) -> list[str]:

@@ -19,20 +19,20 @@ def status(context: typer.Context, json: Json = False) -> None:
     """How the instance is, in one screen. Exit code 1 if something is red."""
     from . import checks
 
-    _answer(context, checks.STATUS, json)
+    _answer(context, checks.STATUS, json, whole=False)
 
 
 def doctor(context: typer.Context, json: Json = False) -> None:
-    """Everything that may be wrong with the machine and the instance, with what mends it."""
+    """Everything that may be wrong with the machine and the instance, with what mends it. Exit code 1 if it is red."""
     from . import checks
 
-    _answer(context, checks.DOCTOR, json)
+    _answer(context, checks.DOCTOR, json, whole=True)
 
 
-def _answer(context: typer.Context, wanted, json: bool) -> None:
+def _answer(context: typer.Context, wanted, json: bool, *, whole: bool) -> None:
     from . import checks, facts
 
-    answer(checks.findings(wanted, facts.gather(context.obj)), json)
+    answer(checks.findings(wanted, facts.gather(context.obj, whole=whole)), json)
 
 
 def answer(found, json: bool) -> None:

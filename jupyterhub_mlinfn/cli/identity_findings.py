@@ -27,3 +27,12 @@ def identity(facts: Facts) -> Finding | None:
     said = f"Since {since:%Y-%m-%d %H:%M %Z}: {WORDS[known['reason']]}. Labs and sessions go on{logins}."
     is_demo = facts.settings.login == "demo"
     return Finding("amber", title, said, "mlinfn logs iam-demo" if is_demo else "mlinfn iam check")
+
+
+def issuer(facts: Facts) -> list[Finding]:
+    """What is wrong at the identity service as far as anybody may ask; one line where nothing is."""
+    found = facts.outside.issuer
+    wrong = [each for each in found if each.level != "green"]
+    if found and not wrong:
+        return [Finding("green", "Discovery", f"{facts.settings.iam.issuer} answers, with this machine's time.")]
+    return wrong

@@ -9,6 +9,8 @@ from typing import Any
 from ..gpus import Found
 from ..settings import Settings
 from . import alerts_seen, backup_service, cvmfs_service
+from .machine import Machine
+from .outside import Outside
 
 NO_GPUS = Found()
 NOTHING_SEEN = cvmfs_service.Seen()
@@ -58,3 +60,7 @@ class Facts:
     """How the copies stand."""
     monitoring: alerts_seen.Seen = NO_ALERTS
     """What Prometheus finds wrong."""
+    machine: Machine | None = None
+    """How the machine itself is. `status` does not look."""
+    outside: Outside | None = None
+    """What others answer. `status` does not ask."""

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+
 from .. import backup_page
 from . import backup_service, cvmfs_service, monitoring_config, monitoring_service, rooms_service
 from .finding import Finding
 from .known import Facts
 
+WHY = re.compile(r'"why": "([^"]+)"')
+"""What the guard says of itself."""
+GONE = "the rules are missing or changed"
+MODULES = "nf_tables nft_ct nft_reject_inet nft_meta_bridge"
+"""Of the kernel; with them nft can load the rules."""
+
 
 def guard(facts: Facts) -> Finding:
+    """What its health says, with what mends it: rules that went come back by themselves, unless nft refuses them."""
     if facts.guard == "ok":
         return Finding("green", "Guard", "The labs' firewall is as it should be.")
-    return Finding("red", "Guard", f"{facts.guard} No lab starts while the firewall is not known to be right.",
-                   "mlinfn up")
+    why, until = WHY.search(facts.guard), "No lab starts while the firewall is not known to be right."
+    if not why:
+        return Finding("red", "Guard", f"{facts.guard} {until}", "mlinfn up")
+    again = f"docker restart {facts.settings.instance}-guard"
+    is_gone = why[1] == GONE
+    return Finding("red", "Guard", f"{why[1][0].upper()}{why[1][1:]}. {until}",
+                   f"{again}; mlinfn logs guard" if is_gone else f"sudo modprobe -a {MODULES} && {again}")
 
 
 def hub(facts: Facts) -> Finding:
@@ -48,6 +63,13 @@ def ports(facts: Facts) -> Finding:
     strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
                  if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]
     if strangers:
-        return Finding("red", "Ports", f"Another program has {', '.join(map(str, strangers))}.",
-                       f"sudo ss -ltnp 'sport = :{strangers[0]}'; stop it, or take another `port:`")
+        return _taken(strangers, facts.machine.owners if facts.machine else {})
     return Finding("green", "Ports", f"{facts.settings.port} to {facts.settings.port + last} are ours.")
+
+
+def _taken(ports: Sequence[int], owners: Mapping[int, tuple[int, str]]) -> Finding:
+    """Ports of ours that others have; `owners` as far as they are known."""
+    said = [f"{port}: {owners[port][1]}, process {owners[port][0]}" if port in owners else str(port) for port in ports]
+    known = sorted({str(owners[port][0]) for port in ports if port in owners})
+    remedy = f"sudo kill {' '.join(known)}" if known else f"sudo ss -ltnp 'sport = :{ports[0]}'; stop it"
+    return Finding("red", "Ports", f"Another program has {'; '.join(said)}.", f"{remedy}, or take another `port:`")

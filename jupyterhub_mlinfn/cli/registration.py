@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import secrets
 import ssl
 import time
@@ -16,12 +17,13 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from .. import discovery, login
 from ..errors import OperatorError, UserError
 from ..settings import Settings
-from . import facts
 from .finding import Finding
 
 ANSWER_S = 15
@@ -29,6 +31,7 @@ LARGEST = 2**20
 DRIFT_S = 10
 """More than this is worth mending; tokens are refused from about a minute on."""
 WORST_DRIFT_S = 60
+RIGHT = "put `iam: issuer:` right in mlinfn.yaml, then: mlinfn up"
 UNRENEWED = ("logins cannot be renewed: labs lose their tokens after about an hour, and from then on nobody notices "
              "that somebody left a group.")  # fmt: skip
 
@@ -60,7 +63,7 @@ class Registration:
 
 def of(settings: Settings) -> Registration:
     """The one that the settings describe, also before `login` says so. Raises UserError if they describe none."""
-    where = login.callback_url(settings), settings.iam.scopes, facts.identity(settings.root).get("reason", "")
+    where = login.callback_url(settings), settings.iam.scopes, noted(settings.root).get("reason", "")
     if settings.iam.issuer:
         real = settings.model_copy(update={"login": "iam"})
         return Registration(settings.iam.issuer, login.client(real) if login.has_client(real) else None, *where)
@@ -69,18 +72,33 @@ def of(settings: Settings) -> Registration:
     raise UserError("No identity service is in the settings. Write its address in `iam: {issuer: https://...}`.")
 
 
+def noted(root: Path) -> dict[str, Any]:
+    """What the hub wrote last of the identity service; empty if nothing that can be read."""
+    try:
+        return json.loads((root / "hub" / "identity-service.json").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
 def findings(ours: Registration) -> list[Finding]:
     """How everything is that a login needs, as far as it can be known: what comes first is needed for what follows."""
-    try:
-        metadata = _ask(discovery.well_known(ours.issuer))
-        there = discovery.endpoints(ours.issuer, discovery.answer(metadata.status, metadata.body, to_client=False))
-    except (OperatorError, discovery.Outage, discovery.TokenRefused, OSError, http.client.HTTPException) as error:
-        return [_no_metadata(ours, error)]
-    found = [Finding("green", "Discovery", f"{ours.issuer} answers and names its endpoints."), _clock(metadata)]
-    found.append(_scopes(ours, there))
+    found, there = discovered(ours)
+    if there is None:
+        return found
     if ours.client is None:
         return [*found, Finding("red", "Client", "No id and secret of a client were given.", "mlinfn iam client ID")]
     return found + [_asked(check, ours, there) for check in (_client, _refresh, _redirect)]
+
+
+def discovered(ours: Registration, limit_s: float = ANSWER_S) -> tuple[list[Finding], discovery.Endpoints | None]:
+    """What can be known without a client: whether it answers, its clock, its scopes. And its endpoints, if it does."""
+    try:
+        metadata = _ask(discovery.well_known(ours.issuer), limit_s=limit_s)
+        there = discovery.endpoints(ours.issuer, discovery.answer(metadata.status, metadata.body, to_client=False))
+    except (OperatorError, discovery.Outage, discovery.TokenRefused, OSError, http.client.HTTPException) as error:
+        return [_no_metadata(ours, error)], None
+    answers = Finding("green", "Discovery", f"{ours.issuer} answers and names its endpoints.")
+    return [answers, _clock(metadata), _scopes(ours, there)], there
 
 
 def _asked(check: Callable[[Registration, discovery.Endpoints], Finding], *about) -> Finding:
@@ -93,9 +111,9 @@ def _asked(check: Callable[[Registration, discovery.Endpoints], Finding], *about
 def _no_metadata(ours: Registration, error: Exception) -> Finding:
     where = discovery.well_known(ours.issuer)
     if isinstance(error, OperatorError):
-        return Finding("red", "Discovery", str(error), "put `iam: issuer:` right")
+        return Finding("red", "Discovery", str(error), RIGHT)
     if isinstance(error, discovery.TokenRefused):
-        return Finding("red", "Discovery", f"There is nothing at {where}.", "put `iam: issuer:` right")
+        return Finding("red", "Discovery", f"There is nothing at {where}.", RIGHT)
     if isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError):
         return Finding("red", "Discovery", f"The certificate of {ours.issuer} is not trusted here.",
                        "put its authority into /usr/local/share/ca-certificates, then: sudo ./install.sh")
@@ -117,7 +135,7 @@ def _clock(metadata: Answer) -> Finding:
     if abs(drift) <= DRIFT_S:
         return Finding("green", "Clock", "This machine and the identity service have the same time.")
     return Finding("red" if abs(drift) > WORST_DRIFT_S else "amber", "Clock", said,
-                   "timedatectl set-ntp true (or start another time service)")
+                   "sudo timedatectl set-ntp true || sudo apt-get install chrony")
 
 
 def _scopes(ours: Registration, there: discovery.Endpoints) -> Finding:
@@ -194,14 +212,15 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
 
 
-def _ask(address: str, form: dict[str, str] | None = None, client: tuple[str, str] | None = None) -> Answer:
+def _ask(address: str, form: dict[str, str] | None = None, client: tuple[str, str] | None = None, *,
+         limit_s: float = ANSWER_S) -> Answer:  # fmt: skip
     """The answer of any status, to the client if there is one. Raises OSError if there is none."""
     headers = {"Accept": "application/json"}
     if client:
         headers["Authorization"] = f"Basic {base64.b64encode(':'.join(client).encode()).decode()}"
     request = urllib.request.Request(address, urlencode(form).encode() if form else None, headers)
     try:
-        with DIRECT.open(request, timeout=ANSWER_S) as answer:
+        with DIRECT.open(request, timeout=limit_s) as answer:
             return _answer(answer)
     except urllib.error.HTTPError as error:
         with error:

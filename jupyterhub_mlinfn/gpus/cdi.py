@@ -33,20 +33,44 @@ def named(folders: Iterable[str | Path]) -> dict[str, tuple[str, ...]]:
     for folder in map(Path, folders):
         here: dict[str, tuple[str, ...]] = {}
         for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-            devices = _devices_in(path) if path.suffix in (".yaml", ".json") else {}
+            devices = _devices_in(path)
             twice |= here.keys() & devices.keys()
             here |= devices
         found |= here
     return {name: nodes for name, nodes in found.items() if name not in twice}
 
 
+def needs(folders: Iterable[str | Path]) -> tuple[str, ...]:
+    """Files of this machine without which nothing starts that is given a GPU of these folders' specifications."""
+    paths = [path for folder in map(Path, folders) if folder.is_dir() for path in sorted(folder.glob("*"))]
+    found = [each for path in paths for each in _needed_by(_specification(path))]
+    return tuple(dict.fromkeys(found))
+
+
+def _needed_by(specification: Any) -> Iterable[str]:
+    if not isinstance(specification, Mapping) or specification.get("kind") != KIND:
+        return
+    for part in (specification, *_list(specification.get("devices"))):
+        edits = part.get("containerEdits") if isinstance(part, Mapping) else None
+        for name in ("deviceNodes", "mounts") if isinstance(edits, Mapping) else ():
+            files = [each for each in _list(edits.get(name)) if isinstance(each, Mapping)]
+            paths = (each.get("hostPath") or each.get("path") for each in files)
+            yield from (str(path) for path in paths if path)
+
+
 def _devices_in(path: Path) -> dict[str, tuple[str, ...]]:
-    """The devices of a file; nothing for one that the Engine could not read either."""
+    return _devices(_specification(path))
+
+
+def _specification(path: Path) -> Any:
+    """What a file says; nothing for one that the Engine does not read, or could not either."""
+    if path.suffix not in (".yaml", ".json"):
+        return None
     try:
         state = path.stat()
-        return _devices(_read(path, (state.st_ino, state.st_mtime_ns, state.st_size)))
+        return _read(path, (state.st_ino, state.st_mtime_ns, state.st_size))
     except (OSError, ValueError, YAMLError):
-        return {}
+        return None
 
 
 @lru_cache(maxsize=16)

@@ -8,7 +8,7 @@ import pytest
 
 from jupyterhub_mlinfn import __version__
 from jupyterhub_mlinfn.backup.state import State
-from jupyterhub_mlinfn.cli import alerts_seen, backup_service, checks, compose, facts
+from jupyterhub_mlinfn.cli import alerts_seen, backup_service, checks, compose, facts, registration
 from jupyterhub_mlinfn.cli.checks import DOCTOR, STATUS, Facts, findings, worst
 from jupyterhub_mlinfn.settings import Settings
 
@@ -141,7 +141,7 @@ def test_what_the_hub_wrote_of_the_identity_service_is_read(tmp_path, text, know
     (tmp_path / "hub").mkdir()
     if text:
         (tmp_path / "hub/identity-service.json").write_text(text)
-    assert facts.identity(tmp_path) == known
+    assert registration.noted(tmp_path) == known
 
 
 def test_without_docker_the_rest_is_still_said():
