@@ -19,6 +19,7 @@ pytest_plugins = [
     "support.engine",
     "support.images",
     "support.machine",
+    "support.well",
     "support.proxy",
     "support.hub",
     "support.rooms_page",

@@ -118,8 +118,7 @@ def _no_metadata(ours: Registration, error: Exception) -> Finding:
         return Finding("red", "Discovery", f"The certificate of {ours.issuer} is not trusted here.",
                        "put its authority into /usr/local/share/ca-certificates, then: sudo ./install.sh")
     why = str(error) if isinstance(error, discovery.Outage) else _why(error)
-    return Finding("red", "Discovery", f"{where} cannot be used: {why}.",
-                   "look at that address in a browser, and at this machine's way out")
+    return Finding("red", "Discovery", f"{where} cannot be used: {why}.", f"curl -v {where}")
 
 
 def _why(error: Exception) -> str:
