@@ -19,6 +19,7 @@ pytest_plugins = [
     "support.engine",
     "support.images",
     "support.machine",
+    "support.edge",
     "support.well",
     "support.proxy",
     "support.hub",

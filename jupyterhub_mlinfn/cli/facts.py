@@ -39,10 +39,11 @@ def gather(site: Site, *, whole: bool = False, world: Path = Path("/")) -> Facts
         if whole:
             questions |= {"machine": lambda: machine.look(settings, about, world),
                           "outside": lambda: outside.look(settings, about, world)}  # fmt: skip
-        return Facts(
-            settings=settings, engine=about(), service_images=tuple(compose.service_images(settings)),
-            lab_images=tuple(tagged(each.image) for each in settings.images), **at_once(questions),
-        )
+        answers = at_once(questions)
+    return Facts(
+        settings=settings, engine=about(), service_images=tuple(compose.service_images(settings)),
+        lab_images=tuple(tagged(each.image) for each in settings.images), **answers,
+    )  # fmt: skip
 
 
 def _of_instance(site: Site, about: machine.About) -> dict[str, Callable[[], Any]]:

@@ -112,7 +112,7 @@ def old_specification(machine):
 
 
 def no_names(machine):
-    (machine.world / "etc/cdi/nvidia.json").unlink()
+    (machine.world / "etc/cdi/nvidia.yaml").unlink()
 
 
 def is_open(machine):
@@ -206,8 +206,8 @@ FAULTS = {
     "open folder": (is_open, "Rights", "red", "0755", "sudo chmod 0700"),
     "no backups": (lambda m: m.settings(backup={"targets": []}), "Backups", "amber", "There are none", "targets"),
     "backups' disk": (no_disk, "Backups' disk", "amber", "of /etc/fstab is not mounted", "sudo mount"),
-    "uid of a member": (lambda m: m.file("etc/passwd", "keeper:x:70001:1000::/:/bin/sh\n"), "Numbers", "red", "70001",
-                        "sudo usermod --uid 1000 keeper"),
+    "uid of a member": (lambda m: m.file("etc/passwd", "keeper:x:70001:1000::/nonexistent:/bin/sh\n"), "Numbers",
+                        "red", "keeper of /etc/passwd has 70001", "sudo usermod --uid 1000 keeper"),
     "gid of a group": (lambda m: m.file("etc/group", "cms:x:90000:\n"), "Numbers", "red", "cms of /etc/group",
                        "sudo groupmod --gid 1000 cms"),
     "subordinate uids": (lambda m: m.file("etc/subuid", "keeper:65536:65536\n"), "Numbers", "amber", "/etc/subuid",
