@@ -6,13 +6,15 @@ tests/unit/test_doctor_mends.py runs what is named.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 
 import pytest
-from support.places import free_ports
+from support.places import CHECKOUT, free_ports
 from support.well import OLD_CARD
 
+PAGE = (CHECKOUT / "docs/how-to/when-something-is-wrong.md").read_text()
 DRIVER = "NVIDIA's driver"
 TOOLKIT = "NVIDIA's toolkit"
 SITE = ("Disk", "Images' disk")
@@ -222,3 +224,8 @@ def test_what_is_planted_is_found_with_what_mends_it(machine, plant, title, leve
     found = [each for each in machine.doctor() if each.title == title and each.level == level]
     assert [each for each in found if said in each.reason and remedy in each.remedy], found or machine.doctor()
     assert all(each.reason.endswith(".") for each in found)
+
+
+def test_every_line_of_doctor_is_on_the_page(machine):
+    titles = {each.title for each in machine.doctor()} | {title for _, title, *_ in FAULTS.values()}
+    assert titles - set(re.findall(r"\*\*([^*]+)\*\*", PAGE)) == set()
