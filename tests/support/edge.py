@@ -93,7 +93,7 @@ class Edge:
             web.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def edge():
     """The servers around machines."""
     edge = Edge(free_ports())

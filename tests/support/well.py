@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 from datetime import datetime, timezone
@@ -77,6 +78,7 @@ class WellMachine:
         self.world, self.answers, self.path = folder / "world", folder / "answers", folder / "bin"
         self.root, self.config, self.info = folder / "root", folder / "mlinfn.yaml", dict(INFO)
         self.disks: list[Path] = []
+        self.strangers: list[socket.socket] = []
         for each in (self.answers, self.path):
             each.mkdir()
         self._system()
@@ -155,15 +157,16 @@ class WellMachine:
         (self.root / "secrets/hub").mkdir(mode=0o700)
         for name in ("iam_client_id", "iam_client_secret"):
             (self.root / "secrets/hub" / name).write_text("x\n")
-        ground.prepare(self.site, fstab=self.world / "etc/fstab")
+        site = self.site
+        ground.prepare(site, fstab=self.world / "etc/fstab")
         self._past()
-        names = [*compose.expected(self.site.settings), *compose.optional(self.site)]
+        names = [*compose.expected(site.settings), *compose.optional(site)]
         labels = [{"com.docker.compose.service": name, compose.SERVICE_LABEL: name} for name in names]
         well = {"Running": True, "Status": "running", "Health": {"Status": "healthy"}}
         containers = [{"Id": name, "Name": name, "Config": {"Labels": label}, "State": well}
                       for name, label in zip(names, labels, strict=True)]  # fmt: skip
         (self.answers / "containers.json").write_text(json.dumps(containers))
-        images = (*compose.service_images(self.site.settings), *(each.image for each in self.site.settings.images))
+        images = (*compose.service_images(site.settings), *(each.image for each in site.settings.images))
         (self.answers / "images").write_text("\n".join(images))
 
     def _past(self) -> None:
@@ -191,8 +194,14 @@ class WellMachine:
         self.disks.append(folder)
         return folder
 
+    def listen(self, port: int) -> None:
+        """Somebody else's program has a port."""
+        self.strangers.append(socket.create_server(("127.0.0.1", port)))
+
     def close(self) -> None:
-        """Nothing is mounted any more."""
+        """Nothing is mounted any more, and nobody listens."""
+        for stranger in self.strangers:
+            stranger.close()
         for folder in (self.root / "run", *self.disks):
             subprocess.run(["/usr/bin/umount", folder], capture_output=True)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from support.places import free_ports
+from support.planting import DEAD, clock_is, is_open, kernel_has, no_names, old_specification, resolver_is
 from support.wait import until
-from support.well import CARD
-from test_doctor import FAULTS
+from support.well import CARD, OLD_CARD
 
 BIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MLINFN = Path(sys.executable).with_name("mlinfn")
@@ -48,17 +48,38 @@ def machine(machine):
         dockerd.kill()
 
 
-@pytest.mark.parametrize("fault", [
-    "few watchers", "few processes", "no overcommit", "no forwarding", "open folder", "run full", "one resolver",
-    "uid of a member", "gid of a group", "subordinate uids", "files gone", "card gone", "no specification",
-    "unknown to systemd", "time service off",
-])  # fmt: skip
-def test_the_command_mends_what_was_planted(machine, fault):
-    plant, title, level, said, _ = FAULTS[fault]
+FAULTS = {
+    "no specification": (no_names, "GPUs by name", "red", "no specification", "nvidia-ctk cdi generate"),
+    "files gone": (old_specification, "GPUs by name", "red", "/dev/nvidia99, which is gone", "nvidia-ctk cdi generate"),
+    "card gone": (lambda m: m.specification(OLD_CARD, "/dev/null"), "GPUs by name", "amber", OLD_CARD, "cdi generate"),
+    "unknown to systemd": (lambda m: (m.world / "dev/char/195:0").unlink(), "GPUs that stay", "amber", "nvidia0",
+                           "create-dev-char-symlinks"),
+    "one resolver": (resolver_is(DEAD, "GOOD"), "Resolvers", "amber", DEAD, "sudo sed -i"),
+    "run full": (lambda m: (m.root / "run/much").write_bytes(bytes(62 * 2**20)), "Tokens", "red", "is full",
+                 "remount,size=256m"),
+    "time service off": (clock_is(CanNTP="yes", NTP="no"), "Clock", "amber", "is off", "set-ntp true"),
+    "no forwarding": (kernel_has("net.ipv4.ip_forward", 0), "Kernel", "red", "ip_forward is 0", "ip_forward=1"),
+    "few watchers": (kernel_has("fs.inotify.max_user_watches", 8192), "Kernel", "amber", "8192", "sudo sysctl -p"),
+    "few processes": (kernel_has("kernel.pid_max", 32768), "Kernel", "amber", "32768", "kernel.pid_max=4194304"),
+    "no overcommit": (kernel_has("vm.overcommit_memory", 2), "Kernel", "amber", "CUDA", "vm.overcommit_memory=0"),
+    "open folder": (is_open, "Rights", "red", "0755", "sudo chmod 0700"),
+    "uid of a member": (lambda m: m.file("etc/passwd", "keeper:x:70001:1000::/nonexistent:/bin/sh\n"), "Numbers",
+                        "red", "keeper of /etc/passwd has 70001", "sudo usermod --uid 1000 keeper"),
+    "gid of a group": (lambda m: m.file("etc/group", "cms:x:90000:\n"), "Numbers", "red", "cms of /etc/group",
+                       "sudo groupmod --gid 1000 cms"),
+    "subordinate uids": (lambda m: m.file("etc/subuid", "keeper:65536:65536\n"), "Numbers", "amber", "/etc/subuid",
+                         "sudo usermod --del-subuids 65536-131071 --add-subuids 1000000-1065535 keeper"),
+}  # fmt: skip
+"""What is planted, the title and the level of what is found, what it says and what mends it."""
+
+
+@pytest.mark.parametrize(("plant", "title", "level", "said", "remedy"), FAULTS.values(), ids=list(FAULTS))
+def test_the_command_mends_what_was_planted(machine, plant, title, level, said, remedy):
     plant(machine)
     machine.program("timedatectl", TIMEDATECTL.format(machine.answers))
     machine.program("nvidia-ctk", CTK.format(spec=json.dumps(machine.specified(CARD, "/dev/null"))))
     (found,) = [each for each in machine.doctor() if (each.title, each.level) == (title, level) and said in each.reason]
+    assert remedy in found.remedy
     run(machine, found.remedy)
     assert [each.level for each in machine.doctor() if each.title == title] == ["green"]
 
