@@ -41,9 +41,9 @@ def driver(facts: Facts) -> Finding | None:
     if seen.smi.code == LATE:
         return Finding("red", title, "nvidia-smi takes too long: a card hangs, or the driver is loaded anew for each "
                        "question.", f"sudo nvidia-smi -pm 1; {LOG}")
-    known = next((each[1:] for each in KNOWN if each[0] in seen.smi.text), None)
-    reason, remedy = known or (f"It does not answer: {seen.smi.text.splitlines()[:1]}.", f"nvidia-smi; {LOG}")
-    return Finding("red", title, reason, remedy)
+    said = seen.smi.text.partition("\n")[0].rstrip(".") or "nvidia-smi says nothing"
+    known = (each[1:] for each in KNOWN if each[0] in seen.smi.text)
+    return Finding("red", title, *next(known, (f"It does not answer: {said}.", f"nvidia-smi; {LOG}")))
 
 
 def has_gpus(facts: Facts) -> bool:

@@ -135,7 +135,7 @@ def _registries(settings: Settings, about: Mapping[str, Any] | str) -> dict[str,
     """Asked as the Engine would; nothing while there is none."""
     if isinstance(about, str):
         return {}
-    found = {_registry(each.image, about) for each in settings.images if not each.image.startswith(OURS)}
+    found = {registry_of(each.image, about) for each in settings.images if not each.image.startswith(OURS)}
     ways = {"http": about.get("HttpProxy"), "https": about.get("HttpsProxy")}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({key: way for key, way in ways.items() if way}))
     there = [each for each in found if each and (any(ways.values()) or is_found(_host(each)))]
@@ -148,7 +148,7 @@ def _host(place: str) -> str:
     return place.rpartition(":")[0] or place
 
 
-def _registry(image: str, engine: Mapping[str, Any]) -> str:
+def registry_of(image: str, engine: Mapping[str, Any]) -> str:
     """The host that an image comes from; for one that names none, that of the Engine's own index."""
     first, slash, _ = image.partition("/")
     if slash and (re.search(r"[.:]", first) or first == "localhost"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .finding import Finding
 from .known import Facts
+from .outside import registry_of
 
 CHANGE_DNS = "sudo systemctl restart systemd-resolved, or write another `nameserver` into /etc/resolv.conf"
 
@@ -43,16 +44,10 @@ def registries(facts: Facts) -> list[Finding]:
     """Those that do not answer although an offered image has to come from there."""
     missing = [image for image in facts.lab_images if image not in facts.images]
     away = {name: why for name, why in facts.outside.registries.items() if isinstance(why, str)}
-    waiting = {name: [image for image in missing if _is_from(image, name)] for name in away}
+    waiting = {name: [image for image in missing if registry_of(image, facts.engine) == name] for name in away}
     return [Finding("amber", "Registry", f"{name} does not answer ({away[name]}), so nobody can start "
                     f"{', '.join(images)}.", f"curl -v https://{name}/v2/; once it answers: sudo mlinfn images pull")
             for name, images in waiting.items() if images]  # fmt: skip
-
-
-def _is_from(image: str, registry: str) -> bool:
-    """True if the image is of the registry; one that names none is of any that nobody names."""
-    first = image.partition("/")[0]
-    return first == registry or not ("." in first or ":" in first or first == "localhost")
 
 
 def proxies(facts: Facts) -> list[Finding]:

@@ -32,6 +32,8 @@ from support.planting import (
     smi_says,
 )
 
+from jupyterhub_mlinfn.cli import engine_findings, outside
+
 PAGE = (CHECKOUT / "docs/how-to/when-something-is-wrong.md").read_text()
 DRIVER = "NVIDIA's driver"
 TOOLKIT = "NVIDIA's toolkit"
@@ -67,6 +69,8 @@ FAULTS = {
     "no driver": (lambda m: m.without("nvidia-smi"), DRIVER, "red", "not installed", "nvidia-driver"),
     "driver upgraded": (smi_says("Failed to initialize NVML: Driver/library version mismatch"), DRIVER, "red",
                         "the kernel still has the old", "sudo reboot"),
+    "no card answers": (smi_says("Unable to determine the device handle for GPU0000:01:00.0: Unknown Error"), DRIVER,
+                        "red", "Unable to determine", "dmesg"),
     "no module": (smi_says("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."), DRIVER,
                   "red", "no module", "dkms autoinstall"),
     "no toolkit": (lambda m: (m.without("nvidia-ctk"), no_names(m)), TOOLKIT, "red", "not installed",
@@ -116,6 +120,19 @@ def test_what_is_planted_is_found_with_what_mends_it(machine, plant, title, leve
     found = [each for each in machine.doctor() if each.title == title and each.level == level]
     assert [each for each in found if said in each.reason and remedy in each.remedy], found or machine.doctor()
     assert all(each.reason.endswith(".") for each in found)
+
+
+def test_the_oldest_engine_is_the_one_that_install_takes():
+    script = (CHECKOUT / "install.d/engine.sh").read_text()
+    assert re.search(r"^ENGINE_LEAST=(\d+)", script, re.MULTILINE)[1] == str(engine_findings.ENGINE_LEAST[0])
+
+
+@pytest.mark.parametrize(("image", "host"), [
+    ("registry.example.org/a/lab:1", "registry.example.org"), ("localhost:5000/lab", "localhost:5000"),
+    ("a/lab", "index.example.org"), ("lab", "index.example.org"),
+])  # fmt: skip
+def test_the_registry_of_an_image_is_named_or_the_engines_own(image, host):
+    assert outside.registry_of(image, {"IndexServerAddress": "https://index.example.org/v1/"}) == host
 
 
 def test_every_line_of_doctor_is_on_the_page(machine):
