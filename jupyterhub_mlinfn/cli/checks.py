@@ -105,10 +105,10 @@ def rooms(facts: Facts) -> Finding | None:
 
 STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, backups, monitoring, disk,
                            folders, subdomains, rooms)
-OF_ENGINE: Sequence[Check] = (engine_version, own_root, lab_limits, driver, toolkit, specifications, reload_trap)
+OF_ENGINE: Sequence[Check] = (engine_version, own_root, lab_limits, specifications, reload_trap)
 """Those that concern the machine, and take an engine that answers."""
-OF_MACHINE: Sequence[Check] = (compose, kernel, accounts, rights, inodes, shared_disk, targets, clock, others_clocks,
-                               issuer, names, resolvers, registries, proxies)
+OF_MACHINE: Sequence[Check] = (compose, driver, toolkit, kernel, accounts, rights, inodes, shared_disk, targets, clock,
+                               others_clocks, issuer, names, resolvers, registries, proxies)
 """Those that concern the machine or others, whom `status` does not ask."""
 DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
                            bridge_filter, cvmfs_shared, cvmfs_flags, *OF_ENGINE, *OF_MACHINE)

@@ -56,6 +56,8 @@ def _mend(folder: str, why: str) -> str:
     disk, is_listed, _ = why.partition(" of /etc/fstab ")
     if is_listed:
         return f"sudo mount {disk} && mlinfn up"
+    if "answer" in why:
+        return f"sudo umount -l {folder}; sudo mount {folder} && mlinfn up"
     return "mount its disk, then: mlinfn up" if "copies" in why else f"sudo mkdir -p {folder} && mlinfn up"
 
 

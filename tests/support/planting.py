@@ -14,6 +14,10 @@ def few_files(machine):
         (folder / str(number)).touch()
 
 
+def small_disk(machine):
+    machine.settings(root=f"{machine.disk('engine', 'size=30g')}/root")
+
+
 def cvmfs(machine, **more):
     """A site with a repository, and a folder for it that nobody shares."""
     folder = str(machine.disk("cvmfs", "size=1m"))
