@@ -31,10 +31,10 @@ RENEW = f"sudo mkdir -p /etc/cdi && {cdi.COMMAND}"
 def driver(facts: Facts) -> Finding | None:
     """Nothing where there is no card, or none is to be lent."""
     seen, title = facts.machine.driver, "NVIDIA's driver"
-    if facts.settings.gpus.source in ("none", "simulated") or (seen.smi.code == MISSING and not seen.cards):
-        return None
     if has_gpus(facts):
         return Finding("green", title, f"{counted(len(uuids(seen)), 'GPU answers', 'GPUs answer')}.")
+    if not seen.cards or not are_wanted(facts):
+        return None
     if seen.smi.code == MISSING:
         return Finding("red", title, f"It is not installed, and nobody gets {counted(seen.cards, 'GPU')} that this "
                        "machine has.", INSTALL.get(seen.system, INSTALL_ELSE))  # fmt: skip
@@ -48,8 +48,12 @@ def driver(facts: Facts) -> Finding | None:
 
 def has_gpus(facts: Facts) -> bool:
     """True if the driver answers and GPUs are to be lent."""
-    seen, is_asked = facts.machine.driver, facts.settings.gpus.source not in ("none", "simulated")
-    return is_asked and seen.smi.is_well and bool(uuids(seen))
+    return are_wanted(facts) and facts.machine.driver.smi.is_well and bool(uuids(facts.machine.driver))
+
+
+def are_wanted(facts: Facts) -> bool:
+    """True if real GPUs are to be lent."""
+    return facts.settings.gpus.source not in ("none", "simulated")
 
 
 def uuids(seen: Seen) -> tuple[str, ...]:

@@ -124,6 +124,12 @@ def test_what_is_planted_is_found_with_what_mends_it(machine, plant, title, leve
     assert all(each.reason.endswith(".") for each in found)
 
 
+def test_programs_of_a_driver_without_a_card_are_no_fault(machine):
+    machine.file("sys/bus/pci/devices/0000:01:00.0/vendor", "0x1234\n")
+    machine.says("nvidia-smi", "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", code=9)
+    assert DRIVER not in {each.title for each in machine.doctor()}
+
+
 def test_the_oldest_engine_is_the_one_that_install_takes():
     script = (CHECKOUT / "install.d/engine.sh").read_text()
     assert re.search(r"^ENGINE_LEAST=(\d+)", script, re.MULTILINE)[1] == str(engine_findings.ENGINE_LEAST[0])
