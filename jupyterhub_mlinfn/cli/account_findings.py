@@ -21,8 +21,10 @@ OPTION = {"subuid": "subuids", "subgid": "subgids"}
 
 def accounts(facts: Facts) -> list[Finding]:
     """A finding for each that clashes; one line where none does."""
-    clashes = [each for each in facts.machine.accounts if _clashes(each, facts.settings)]
-    return [*(_said(each, facts.machine.accounts) for each in clashes)] or [
+    everybody = facts.machine.accounts
+    clashes = [each for each in everybody if _clashes(each, facts.settings)]
+    before = [sum(other.file == each.file for other in clashes[:index]) for index, each in enumerate(clashes)]
+    return [_said(each, everybody, place) for each, place in zip(clashes, before, strict=True)] or [
         Finding("green", "Numbers", "The machine's own people have none of the members' uids and gids.")]
 
 
@@ -34,22 +36,26 @@ def _clashes(account: Account, settings: Settings) -> bool:
     return any(account.first < each.stop and last >= each.start for each in ours[account.file])
 
 
-def _said(account: Account, everybody: Sequence[Account]) -> Finding:
-    name, same = account.name, [each for each in everybody if each.file == account.file]
-    if account.file in OPTION:
-        first, last = account.first, account.first + account.count - 1
-        free = max([ROOMY, *(each.first + each.count for each in same)])
-        option = OPTION[account.file]
-        return Finding("amber", "Numbers", f"/etc/{account.file} lets {name} use {first} to {last}, among which are "
-                       "members': in containers of their own they could be any of these.",
-                       f"sudo usermod --del-{option} {first}-{last} --add-{option} {free}-{free + WHOLE - 1} {name}")
-    number = _free(same)
-    command = f"usermod --uid {number}" if account.file == "passwd" else f"groupmod --gid {number}"
-    return Finding("red", "Numbers", f"{name} of /etc/{account.file} has {account.first}, which is a member's or a "
-                   f"service's: they may read and stop what is the other's.", f"sudo {command} {name}")  # fmt: skip
+def _said(account: Account, everybody: Sequence[Account], place: int) -> Finding:
+    """`place` is 0 for the first of its file that clashes, and so on: each gets another number."""
+    file, name, same = account.file, account.name, [each for each in everybody if each.file == account.file]
+    if file in OPTION:
+        return _may_use(account, max([ROOMY, *(each.first + each.count for each in same)]) + place * WHOLE)
+    number = _free(same)[place]
+    command = f"usermod --uid {number}" if file == "passwd" else f"groupmod --gid {number}"
+    return Finding("red", "Numbers", f"{name} of /etc/{file} has {account.first}, which is a member's or a service's: "
+                   "they may read and stop what is the other's.", f"sudo {command} {name}")
 
 
-def _free(accounts: Iterable[Account]) -> int:
-    """The number that adduser would give next."""
+def _may_use(account: Account, better: int) -> Finding:
+    first, last, option = account.first, account.first + account.count - 1, OPTION[account.file]
+    return Finding("amber", "Numbers", f"/etc/{account.file} lets {account.name} use {first} to {last}, some of them "
+                   "members': in containers of their own they could be any of these.",
+                   f"sudo usermod --del-{option} {first}-{last} --add-{option} {better}-{better + WHOLE - 1} "
+                   f"{account.name}")  # fmt: skip
+
+
+def _free(accounts: Iterable[Account]) -> list[int]:
+    """The numbers that adduser would give next."""
     taken = {each.first for each in accounts}
-    return next(number for number in range(FIRST, AFTER) if number not in taken)
+    return [number for number in range(FIRST, AFTER) if number not in taken]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import engine
 from .asking import LATE, MISSING
 from .finding import Finding
+from .kernel_findings import keep
 from .known import Facts
 from .machine import version
 from .site import CHECKOUT
@@ -16,7 +17,7 @@ RENEW = ('mlinfn down --labs && sudo apt-get remove "$(dpkg -S "$(readlink -f "$
          f" && {INSTALL}")  # fmt: skip
 """Takes the package that dockerd is from away; images and labs' folders stay."""
 CHANGE = ("sudo python3 -c 'import json, pathlib; f = pathlib.Path(\"/etc/docker/daemon.json\"); "
-          "d = json.loads(f.read_text()) if f.exists() else {{}}; {change}; "
+          "f.parent.mkdir(exist_ok=True); d = json.loads(f.read_text()) if f.exists() else {{}}; {change}; "
           "f.write_text(json.dumps(d, indent=2))'")  # fmt: skip
 """Changes one thing in Docker's settings, and leaves the others as they are."""
 BOOT = ("sudo sed -i 's/^GRUB_CMDLINE_LINUX=\"/&cgroup_enable=memory swapaccount=1 /' /etc/default/grub"
@@ -39,7 +40,7 @@ def engine_version(facts: Facts) -> Finding | None:
     """Nothing where it is new enough: the first line says which it is."""
     is_old = version(_version(facts)) < ENGINE_LEAST
     return Finding("red", "Docker's version", f"{_version(facts)} is too old: images cannot be built with less than "
-                   f"{ENGINE_LEAST[0]}.", RENEW) if is_old else None  # fmt: skip
+                   f"{ENGINE_LEAST[0]}. A new one ends all labs.", RENEW) if is_old else None  # fmt: skip
 
 
 def _version(facts: Facts) -> str:
@@ -74,7 +75,7 @@ def cdi(facts: Facts) -> Finding:
         return Finding("green", "CDI", "Docker hands out devices by name.")
     if version(_version(facts)) < CDI_LEAST:
         return Finding("amber", "CDI", f"Docker {_version(facts)} has none; GPUs are better handed out with it, from "
-                       f"Docker {CDI_LEAST[0]} on.", RENEW)
+                       f"Docker {CDI_LEAST[0]} on. A new one ends all labs.", RENEW)
     change = CHANGE.format(change='d.setdefault("features", {})["cdi"] = True')
     return Finding("amber", "CDI", "Docker's CDI is off; GPUs are better handed out with it.",
                    f"{change} && {engine.restart_command()}")
@@ -84,8 +85,8 @@ def bridge_filter(facts: Facts) -> Finding:
     if facts.engine.get("BridgeNfIptables", True):
         return Finding("green", "Between labs", "The kernel filters what labs send each other.")
     return Finding("red", "Between labs", "The kernel does not filter bridged traffic: labs could reach each other.",
-                   "echo br_netfilter | sudo tee /etc/modules-load.d/mlinfn.conf && sudo modprobe br_netfilter"
-                   " && sudo sysctl net.bridge.bridge-nf-call-iptables=1")
+                   "echo br_netfilter | sudo tee /etc/modules-load.d/mlinfn.conf && sudo modprobe br_netfilter && "
+                   + keep("net.bridge.bridge-nf-call-iptables", 1))
 
 
 def lab_limits(facts: Facts) -> Finding:

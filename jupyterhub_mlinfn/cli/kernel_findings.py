@@ -45,5 +45,10 @@ def kernel(facts: Facts) -> list[Finding]:
 
 
 def _wrong(setting: Setting, value: str) -> Finding:
-    command = f"echo {setting.name}={setting.better} | sudo tee -a {FILE} && sudo sysctl -p {FILE}"
-    return Finding(setting.level, "Kernel", f"{setting.name} is {value}: {setting.means}.", command)
+    return Finding(setting.level, "Kernel", f"{setting.name} is {value}: {setting.means}.",
+                   keep(setting.name, setting.better))
+
+
+def keep(name: str, value: int) -> str:
+    """The command that sets it, now and at the next boot."""
+    return f"echo {name}={value} | sudo tee -a {FILE} && sudo sysctl -p {FILE}"

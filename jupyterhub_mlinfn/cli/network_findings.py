@@ -13,7 +13,7 @@ from .known import Facts
 WHY = re.compile(r'"why": "([^"]+)"')
 """What the guard says of itself."""
 GONE = "the rules are missing or changed"
-MODULES = "nf_tables nft_ct nft_reject_inet nft_meta_bridge"
+MODULES = "nf_tables nft_ct nft_reject_inet"
 """Of the kernel; with them nft can load the rules."""
 
 

@@ -14,6 +14,9 @@ from support.client import Failed, Kernel
 from support.stack import SERVICES
 from support.wait import until
 
+from jupyterhub_mlinfn.cli import checks, facts
+from jupyterhub_mlinfn.cli.site import Site
+
 pytestmark = pytest.mark.stack
 
 # It computes until it is let go, so that whatever happens before falls into it.
@@ -62,6 +65,11 @@ def restart(stack, service: str) -> None:
 def test_only_the_public_port_and_what_the_services_need_listens(stack):
     wanted = {("127.0.0.1", 0), ("127.0.0.1", 1), (stack.gateway, 2), ("127.0.0.1", 3)}
     assert stack.listening() == wanted
+
+
+def test_doctor_finds_nothing_red(stack):
+    found = checks.findings(checks.DOCTOR, facts.gather(Site(stack.config), whole=True))
+    assert [each for each in found if each.level == "red"] == []
 
 
 def test_the_proxys_api_wants_its_token(stack):

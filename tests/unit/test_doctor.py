@@ -124,6 +124,12 @@ def test_what_is_planted_is_found_with_what_mends_it(machine, plant, title, leve
     assert all(each.reason.endswith(".") for each in found)
 
 
+def test_each_of_two_people_gets_a_number_of_their_own(machine):
+    machine.file("etc/passwd", "anna:x:70001:1000::/nonexistent:/bin/sh\nboris:x:70002:1000::/nonexistent:/bin/sh\n")
+    remedies = [each.remedy for each in machine.doctor() if each.title == "Numbers"]
+    assert remedies == ["sudo usermod --uid 1000 anna", "sudo usermod --uid 1001 boris"]
+
+
 def test_programs_of_a_driver_without_a_card_are_no_fault(machine):
     machine.file("sys/bus/pci/devices/0000:01:00.0/vendor", "0x1234\n")
     machine.says("nvidia-smi", "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", code=9)
