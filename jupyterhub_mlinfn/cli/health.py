@@ -30,9 +30,12 @@ def doctor(context: typer.Context, json: Json = False) -> None:
 
 
 def _answer(context: typer.Context, wanted, json: bool, *, whole: bool) -> None:
+    from dataclasses import replace
+
     from . import checks, facts
 
-    answer(checks.findings(wanted, facts.gather(context.obj, whole=whole)), json)
+    found = checks.findings(wanted, facts.gather(context.obj, whole=whole))
+    answer([replace(each, remedy=context.obj.command(each.remedy)) for each in found], json)
 
 
 def answer(found, json: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+VERB = re.compile(r"\bmlinfn (?=[a-z])")
+"""The command, before one of its verbs."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class Site:
     def is_checkouts_own(self) -> bool:
         """True for the instance that plain `docker compose` in compose/ works on."""
         return self.config.absolute() == CHECKOUT / "config" / "mlinfn.yaml"
+
+    def command(self, text: str) -> str:
+        """The command as it has to be typed for this instance: another than the checkout's own has to be named."""
+        named = f"mlinfn --config {shlex.quote(str(self.config.absolute()))} "
+        return text if self.is_checkouts_own else VERB.sub(lambda verb: named, text)
 
     @property
     def passwords(self) -> Path:

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.places import CHECKOUT
 
 from jupyterhub_mlinfn import passwords
+from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.settings import load
 
 MLINFN = Path(sys.executable).with_name("mlinfn")
@@ -161,6 +163,16 @@ def test_status_and_doctor_work_without_docker(mlinfn):
         first, *_ = json.loads(done.stdout)["findings"]
         assert (first["level"], first["reason"]) == ("red", "Docker is not running.")
         assert "dockerd" in first["remedy"] or "docker" in first["remedy"]
+
+
+@pytest.mark.parametrize(("text", "whole"), [
+    ("mlinfn up", "mlinfn --config {} up"),
+    ("sudo mlinfn images pull; mlinfn up", "sudo mlinfn --config {0} images pull; mlinfn --config {0} up"),
+    ("put it right in mlinfn.yaml, or mlinfn/lab", "put it right in mlinfn.yaml, or mlinfn/lab"),
+])  # fmt: skip
+def test_commands_for_another_instance_name_it(site, text, whole):
+    assert Site(site).command(text) == whole.format(site)
+    assert Site(CHECKOUT / "config/mlinfn.yaml").command(text) == text
 
 
 def test_a_machine_without_docker_is_told_what_to_run(mlinfn):
