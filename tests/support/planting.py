@@ -52,7 +52,7 @@ def kernel_has(name, value):
 
 def no_subdomain(machine):
     machine.program("getent", "#!/bin/sh\ntest $2 != some-lab.hub.example.org && echo 192.0.2.7 STREAM\n")
-    machine.settings(host="hub.example.org")
+    machine.public("hub.example.org")
 
 
 def issuer_of_others(machine):

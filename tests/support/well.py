@@ -150,6 +150,10 @@ class WellMachine:
                  "backup": {"targets": [str(self.folder / "copies")]}, "monitoring": {"enabled": False}}  # fmt: skip
         self.config.write_text(json.dumps(given | changed))
 
+    def public(self, host: str, **changed) -> None:
+        """People come by a name of the DNS, with these changes of mlinfn.yaml."""
+        self.settings(host=host, **changed)
+
     def prepare(self) -> None:
         """Folders, secrets and the tmpfs are there, and services run with images of ours."""
         self.disk("copies", "size=1m")

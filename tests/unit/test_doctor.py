@@ -86,7 +86,7 @@ FAULTS = {
     "CVMFS not shared": (cvmfs, "CVMFS in labs", "red", "shared mount", "sudo mount --make-shared"),
     "proxy of CVMFS": (lambda m: cvmfs(m, proxy=f"http://127.0.0.1:{free_ports()};DIRECT"), "CVMFS's proxy", "amber",
                        "does not answer", "cvmfs: {proxy"),
-    "no address": (lambda m: m.settings(host="hub.invalid"), "Names", "red", "hub.invalid has no", "hub.invalid. A"),
+    "no address": (lambda m: m.public("hub.invalid"), "Names", "red", "hub.invalid has no", "hub.invalid. A"),
     "no subdomain": (no_subdomain, "Names", "red", "some-lab.hub.example.org has no", "*.hub.example.org. A 192.0.2.7"),
     "resolver": (resolver_is(DEAD), "Resolvers", "red", DEAD, "nameserver"),
     "port taken": (lambda m: (m.settings(login="demo"), m.listen(m.edge.port + 4)), "Ports", "red",

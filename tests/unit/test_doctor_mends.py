@@ -149,7 +149,7 @@ def test_the_answer_comes_within_seconds_if_nobody_else_answers(machine):
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
         mute.bind((f"{machine.edge.resolver.address[:-2]}99", 53))
         machine.file("etc/resolv.conf", f"nameserver {mute.getsockname()[0]}\n")
-        machine.settings(port=free_ports(), host="hub.example.org", iam={
+        machine.public("hub.example.org", port=free_ports(), iam={
             "issuer": f"http://127.0.0.1:{silent.getsockname()[1]}", "allowed_groups": ["a"]})
         begun = time.monotonic()
         found = machine.doctor()
