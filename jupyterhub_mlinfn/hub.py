@@ -94,6 +94,15 @@ def _hub(c: Any, settings: Settings) -> None:
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0.3, "slow_stop_timeout": 1}
     # A proxy that was recreated gets its routes back at this pace.
     c.JupyterHub.last_activity_interval = 2
+    if settings.tls.is_on:
+        _tls(c, settings)
+
+
+def _tls(c: Any, settings: Settings) -> None:
+    """Cookies are for TLS alone, and a lab's pages cannot put one of theirs in the place of the hub's."""
+    c.JupyterHub.public_url = f"{login.public_url(settings)}/"
+    c.JupyterHub.cookie_host_prefix_enabled = True
+    c.JupyterHub.tornado_settings = {**c.JupyterHub.tornado_settings, "xsrf_cookie_kwargs": {"secure": True}}
 
 
 def _proxy(c: Any, settings: Settings) -> None:

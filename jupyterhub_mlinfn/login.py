@@ -9,6 +9,7 @@ from typing import Any
 from .errors import OperatorError
 from .rooms import rooms_of
 from .settings import DEMO_GROUP, Settings, seconds_of
+from .settings_tls import HTTPS
 
 LISTEN = "0A"  # the state in /proc/net/tcp
 CLIENT_FILES = ("iam_client_id", "iam_client_secret")
@@ -19,7 +20,9 @@ DEMO_KEEPERS = "demo/keepers"
 
 def public_url(settings: Settings) -> str:
     """Where people go."""
-    return f"http://{settings.host}:{settings.port}"
+    if not settings.tls.is_on:
+        return f"http://{settings.host}:{settings.port}"
+    return f"https://{settings.host}" + ("" if settings.tls.port == HTTPS else f":{settings.tls.port}")
 
 
 def callback_url(settings: Settings) -> str:
@@ -77,9 +80,11 @@ def secret(settings: Settings, name: str) -> str:
 def check(settings: Settings, net: Path = Path("/proc/net")) -> None:
     """Nothing, if people may log in this way.
 
-    Raises OperatorError if the demo would be reached from elsewhere, or let made-up people in beside real ones.
+    Raises OperatorError if the demo would be reached from elsewhere, or let made-up people in beside real ones; and if
+    passwords would cross the network for all to read, though nobody wrote that they may.
     """
     if settings.login != "demo":
+        _check_plain(settings, net)
         return
     if settings.iam.issuer and has_client(settings):
         raise OperatorError(
@@ -90,6 +95,15 @@ def check(settings: Settings, net: Path = Path("/proc/net")) -> None:
             f"`login: demo` is for this machine alone, and something listens on {', '.join(others)}, which others "
             f"reach. Stop it (sudo ss -ltnp 'sport = :{settings.port}'), or log people in by `login: iam` or "
             "`login: local`.")  # fmt: skip
+
+
+def _check_plain(settings: Settings, net: Path) -> None:
+    others = [] if settings.tls.plain_http else open_addresses(settings.port, net)
+    if others:
+        raise OperatorError(
+            f"Something listens on {', '.join(others)}, which others reach without TLS: everybody on the way reads "
+            f"passwords. Stop it (sudo ss -ltnp 'sport = :{settings.port}'), set up `tls`, or write `tls: "
+            "{plain_http: accepted}` into the settings.")  # fmt: skip
 
 
 def open_addresses(port: int, net: Path = Path("/proc/net")) -> list[str]:

@@ -193,6 +193,15 @@ DIRSIZE_ENDED = _of_dirsize(
     "kind",
 )  # fmt: skip
 
+_of_certificate = partial(_told, page="certificate")
+CERTIFICATE_EXPIRY = _of_certificate(
+    "mlinfn_certificate_expiry_timestamp_seconds", "When the certificate ends that browsers are shown; not told while "
+    "there is none", "name",
+)  # fmt: skip
+CERTIFICATE_REFUSED = _of_certificate(
+    "mlinfn_certificate_refused", "1 while the site's files hold a certificate that is not taken, 0 if all is well"
+)
+
 GUARD_UP = _told("mlinfn_guard_up", "1 while the kernel has exactly the rules around labs that it should", page="guard")
 GUARD_REPAIRS = _told(
     "mlinfn_guard_repairs_total", "How often they had been removed or changed, and were loaded again", kind="counter",

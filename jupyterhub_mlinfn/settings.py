@@ -17,6 +17,7 @@ from .settings_monitoring import Monitoring
 from .settings_rooms import Rooms, room_clashes
 from .settings_sections import IAM, Culling, GPUs, IDRange, Image, Limits, Network, Sizes, Starting, UnlistedImages
 from .settings_storage import Storage
+from .settings_tls import TLS, tls_clashes
 from .settings_types import (
     ROOT_WORDS,
     UNITS,
@@ -87,6 +88,8 @@ class Settings(Model):
     """Copies of everything that people made, and of the hub itself."""
     monitoring: Monitoring = Monitoring()
     """What is kept of how the machine is doing, and who is told of trouble."""
+    tls: TLS = TLS()
+    """How others than this machine reach the service, and with which certificate."""
     starting: Starting = Starting()
     """Time limits of a start."""
     limits: Limits = Limits()
@@ -122,6 +125,8 @@ class Settings(Model):
         yield from image_clashes(self.cvmfs, self.images)
         yield from room_clashes(self.rooms, self.sharing_groups, self.subdomains, self.rooms_without_subdomains)
         yield from backup_clashes(self.backup, self.root, self.storage.extra)
+        ports = range(self.port, self.port + PORTS)
+        yield from tls_clashes(self.tls, self.host, self.subdomains, self.login, ports)
 
     def _image_clashes(self) -> Clashes:
         slugs = [image.slug for image in self.images]

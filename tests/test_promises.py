@@ -23,7 +23,7 @@ LAYERS = (
     {"files", "loopback", "metrics", "unpacking", "usage"},
     {"settings"},
     {"identity", "options", "gpus", "cvmfs", "capacity", "images", "volumes", "folders", "reclaim", "passwords",
-     "tokens"},
+     "tokens", "certificates"},
     {"rooms"},
     {"traits", "network", "culling", "ready", "login", "room_names", "claims"},
     {"pages"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..images import OURS
-from . import alerts_seen, backup_service, cvmfs_service, rooms_service
+from . import alerts_seen, backup_service, cvmfs_service, rooms_service, tls_finding
 from .account_findings import accounts
 from .clock_findings import clock, others_clocks
 from .disk_findings import disk, folders, inodes, rights, run_folder, secrets, shared_disk, targets
@@ -30,6 +30,10 @@ Check = Callable[[Facts], "Finding | list[Finding] | None"]
 
 def services(facts: Facts) -> Finding:
     return service_finding(facts.services)
+
+
+def certificate(facts: Facts) -> Finding:
+    return tls_finding.finding(facts.settings, facts.certificate)
 
 
 def labs(facts: Facts) -> Finding:
@@ -103,8 +107,8 @@ def rooms(facts: Facts) -> Finding | None:
     return None if isinstance(facts.engine, str) else rooms_service.images(facts.settings, facts.images)
 
 
-STATUS: Sequence[Check] = (docker, services, hub, guard, identity, labs, gpus, cvmfs, backups, monitoring, disk,
-                           folders, subdomains, rooms)
+STATUS: Sequence[Check] = (docker, services, hub, certificate, guard, identity, labs, gpus, cvmfs, backups, monitoring,
+                           disk, folders, subdomains, rooms)
 OF_ENGINE: Sequence[Check] = (engine_version, own_root, lab_limits, specifications, reload_trap)
 """Those that concern the machine, and take an engine that answers."""
 OF_MACHINE: Sequence[Check] = (compose, driver, toolkit, kernel, accounts, rights, inodes, shared_disk, targets, clock,

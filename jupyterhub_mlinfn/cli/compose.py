@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, backup_page, collab
+from .. import __version__, backup_page, collab, login
 from ..errors import OperatorError, UserError
 from ..settings import Settings
 from ..usage import epoch
-from . import backup_service, cvmfs_service, engine, monitoring_service
+from . import backup_service, cvmfs_service, engine, monitoring_service, tls_service
 from .site import CHECKOUT, Site
 
 SERVICES = ("hub", "proxy", "guard")
@@ -29,9 +29,12 @@ BACKUP = backup_service.NAME
 """The service that makes snapshots, where there is a target for them."""
 BACKUP_PAGE = backup_page.SERVICE
 """The page on which members get files back, beside it."""
-PROFILES = {DEMO: "demo", GPUS: "gpus", CVMFS: CVMFS, CVMFS_PROBE: CVMFS_PROBE, COLLAB: COLLAB, BACKUP: BACKUP,
-            BACKUP_PAGE: BACKUP, **monitoring_service.PROFILES}  # fmt: skip
-OPTIONAL = tuple(name for name in PROFILES if name != DEMO)
+TRAEFIK, CERTIFICATE = tls_service.TRAEFIK, tls_service.CERTIFICATE
+"""The service that `tls` puts in front of the proxy, and the one that keeps its certificate."""
+PROFILES = {DEMO: "demo", TRAEFIK: tls_service.NAME, CERTIFICATE: tls_service.NAME, GPUS: "gpus", CVMFS: CVMFS,
+            CVMFS_PROBE: CVMFS_PROBE, COLLAB: COLLAB, BACKUP: BACKUP, BACKUP_PAGE: BACKUP,
+            **monitoring_service.PROFILES}  # fmt: skip
+OPTIONAL = tuple(name for name in PROFILES if name not in (DEMO, TRAEFIK))
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 SERVICE_LABEL = "it.infn.mlinfn.service"
 LOOK_EVERY_S = 0.5
@@ -42,12 +45,13 @@ Container = dict[str, Any]
 
 def url(settings: Settings) -> str:
     """Where people go."""
-    return f"http://{settings.host}:{settings.port}"
+    return login.public_url(settings)
 
 
 def expected(settings: Settings) -> tuple[str, ...]:
     """The services that have to run with these settings."""
-    return (*SERVICES, DEMO) if settings.login == "demo" else SERVICES
+    more = {DEMO: settings.login == "demo", TRAEFIK: settings.tls.is_on}
+    return (*SERVICES, *(name for name, runs in more.items() if runs))
 
 
 def optional(site: Site) -> tuple[str, ...]:
@@ -121,7 +125,8 @@ def restart_if_settings_are_newer(site: Site, *, quiet: bool) -> bool:
     """True if services were restarted, because they read settings older than those that are there now."""
     settings = [site.config, *sorted((CHECKOUT / "config" / "jupyterhub_config.d").glob("*.py"))]
     hubs = [*settings, *monitoring_service.read_by_hub(site.settings)]
-    reads = {"hub": hubs, BACKUP: settings, **monitoring_service.configurations(site.settings)}
+    reads = {"hub": hubs, BACKUP: settings, CERTIFICATE: settings, TRAEFIK: [tls_service.static_file(site.settings)],
+             **monitoring_service.configurations(site.settings)}
     there = services(site)
     old = [name for name, read in reads.items()
            if name in there and epoch(there[name]["State"]["StartedAt"]) <= _newest(read)]  # fmt: skip

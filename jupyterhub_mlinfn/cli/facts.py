@@ -18,7 +18,7 @@ from ..cvmfs import Unreadable, mounts, parsed
 from ..errors import OperatorError
 from ..gpus import Found, find
 from ..settings import PORTS, Settings
-from . import alerts_seen, backup_service, compose, cvmfs_service, engine, ground, machine, outside
+from . import alerts_seen, backup_service, compose, cvmfs_service, engine, ground, machine, outside, tls_finding
 from .asking import at_once, said
 from .direct import ANSWER_S, DIRECT
 from .known import Facts
@@ -61,6 +61,7 @@ def _of_instance(site: Site, about: machine.About) -> dict[str, Callable[[], Any
         "gpus": lambda: gpus(settings, about()),
         "cvmfs": lambda: software(site),
         "misnamed_rooms": lambda: misnamed_rooms(site),
+        "certificate": lambda: tls_finding.look(settings),
         "monitoring": lambda: alerts_seen.look(settings),
         "backups": lambda: backup_service.look(settings, datetime.now(timezone.utc)),
         "run_is_tmpfs": lambda: files.is_tmpfs(settings.root / "run"),

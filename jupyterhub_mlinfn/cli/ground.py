@@ -17,7 +17,7 @@ from .. import network as labs_network
 from ..errors import OperatorError
 from ..rooms import rooms_of
 from ..settings import Settings
-from . import backup_service, compose, cvmfs_service, gpu_service, monitoring_service, put_back
+from . import backup_service, compose, cvmfs_service, gpu_service, monitoring_service, put_back, tls_service
 from .site import CHECKOUT, Site
 
 FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "monitoring", "run", "secrets")
@@ -51,6 +51,7 @@ def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
     needed = cvmfs_service.profiles(settings, written(site.env_file).get("COMPOSE_PROFILES", ""))
     done += [*demo.ground(settings), *tmpfs(settings.root / "run", fstab), *env_files(site, needed)]
     done += [*cvmfs_service.ground(settings, needed, fstab), *backup_service.ground(settings, fstab)]
+    done += tls_service.ground(settings)
     done += monitoring_service.ground(settings, (*compose.expected(settings), *compose.optional(site)))
     login.check_client(settings)
     for path, uid in secret_files(settings):
@@ -64,7 +65,7 @@ def secret_files(settings: Settings) -> list[tuple[Path, int]]:
     made = [(folder / reader / name, uid) for reader, (uid, names) in readers(settings).items() for name in names]
     given = {"demo": [(demo.people_file(settings), demo.UID)],
              "iam": [(folder / "hub" / name, 0) for name in login.CLIENT_FILES]}  # fmt: skip
-    return [*made, *given.get(settings.login, ())]
+    return [*made, *given.get(settings.login, ()), *tls_service.secret_files(settings)]
 
 
 def readers(settings: Settings) -> Mapping[str, tuple[int, tuple[str, ...]]]:
@@ -163,7 +164,7 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
     network, gpus_port = settings.network, settings.port + 5
     backups = bool(settings.backup.targets)
     profiles = {"demo": settings.login == "demo", "gpus": bool(gpus_file), collab.PAGE.name: bool(rooms_of(settings)),
-                backup_service.NAME: backups}  # fmt: skip
+                backup_service.NAME: backups, tls_service.NAME: settings.tls.is_on}  # fmt: skip
     backup_file = str(settings.root / backup_service.COMPOSE_FILE) if backups else ""
     monitored = monitoring_service.profiles(settings, has_gpus=bool(gpus_file))
     return {
@@ -196,8 +197,10 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
         "MLINFN_ALLOW_NETWORKS": ",".join(map(str, network.allow_networks)),
         "MLINFN_HOST_ROUTING": "--host-routing" if settings.subdomains else "",
         "MLINFN_OOM_SCORE_ADJ": "-900" if may_lower_oom_score() else "0",
+        **tls_service.variables(settings),
         **monitoring_service.variables(settings),
-        "COMPOSE_FILE": ":".join(filter(None, ("compose.yaml", gpus_file, backup_file))),
+        "COMPOSE_FILE": ":".join(filter(None, ("compose.yaml", gpus_file, backup_file,
+                                               tls_service.compose_file(settings)))),
         "COMPOSE_PROFILES": ",".join([*(name for name, runs in profiles.items() if runs), *more_profiles,
                                       *monitored]),
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..gpus import Found
 from ..settings import Settings
-from . import alerts_seen, backup_service, cvmfs_service
+from . import alerts_seen, backup_service, cvmfs_service, tls_finding
 from .machine import Machine
 from .outside import Outside
 
@@ -16,6 +16,7 @@ NO_GPUS = Found()
 NOTHING_SEEN = cvmfs_service.Seen()
 NO_BACKUPS = backup_service.Seen()
 NO_ALERTS = alerts_seen.Seen()
+NO_CERTIFICATE = tls_finding.Seen()
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Facts:
     """How the copies stand."""
     monitoring: alerts_seen.Seen = NO_ALERTS
     """What Prometheus finds wrong."""
+    certificate: tls_finding.Seen = NO_CERTIFICATE
+    """What browsers are shown."""
     machine: Machine | None = None
     """How the machine itself is. `status` does not look."""
     outside: Outside | None = None

@@ -14,7 +14,8 @@ GRAFANA, CADVISOR, DCGM, DIRSIZE = "grafana", "cadvisor", "dcgm-exporter", "dirs
 FETCHED = (GRAFANA, CADVISOR, DCGM)
 """Images of others, which a registry has to give."""
 PORTS = {"proxy": 17, "guard": 3, "gpus": 5, "cvmfs-probe": 6, "backup": 8, PROMETHEUS: 10, NODE: 11, ALERTMANAGER: 12,
-         GRAFANA: grafana.PAGE.offset, CADVISOR: 14, DCGM: 15, DIRSIZE: 16}  # fmt: skip
+         GRAFANA: grafana.PAGE.offset, CADVISOR: 14, DCGM: 15, DIRSIZE: 16, "certificate": 18,
+         "traefik": 19}  # fmt: skip
 """Services that have /metrics on loopback -> their ports, from `port` on."""
 JOBS = {"cvmfs-probe": "cvmfs", NODE: "node", DCGM: "dcgm"}
 """Their names in Prometheus, where it is another than the service's."""

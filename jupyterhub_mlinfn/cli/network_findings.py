@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from .. import backup_page
-from . import backup_service, cvmfs_service, monitoring_config, monitoring_service, rooms_service
+from .. import backup_page, login
+from . import backup_service, cvmfs_service, monitoring_config, monitoring_service, rooms_service, tls_service
 from .finding import Finding
 from .known import Facts
 
@@ -32,7 +32,7 @@ def guard(facts: Facts) -> Finding:
 
 def hub(facts: Facts) -> Finding:
     if facts.hub == "ok":
-        return Finding("green", "Hub", f"It answers at http://{facts.settings.host}:{facts.settings.port}.")
+        return Finding("green", "Hub", f"It answers at {login.public_url(facts.settings)}.")
     return Finding("red", "Hub", f"Nobody reaches it: {facts.hub}", "mlinfn logs hub proxy")
 
 
@@ -58,7 +58,8 @@ def ports(facts: Facts) -> Finding:
         binds[backup_service.NAME] = (8,)
     if backup_page.SERVICE in facts.services:
         binds[backup_page.SERVICE] = (9,)
-    binds |= {name: (monitoring_config.PORTS[name],) for name in monitoring_service.PROFILES if name in facts.services}
+    watching = (*monitoring_service.PROFILES, tls_service.TRAEFIK, tls_service.CERTIFICATE)
+    binds |= {name: (monitoring_config.PORTS[name],) for name in watching if name in facts.services}
     last = max(max(offsets) for offsets in binds.values())
     strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
                  if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .. import backup_page
-from . import backup_service, cvmfs_service, monitoring_config, rooms_service
+from . import backup_service, cvmfs_service, monitoring_config, rooms_service, tls_service
 from .finding import Finding
 
 GO_ON = (
@@ -17,6 +17,7 @@ GO_ON = (
     ({monitoring_config.PROMETHEUS, monitoring_config.ALERTMANAGER, monitoring_config.NODE},
      "nobody is told before it hurts", ""),
     ({monitoring_config.GRAFANA}, "no page shows how the machine is doing", ""),
+    ({tls_service.CERTIFICATE}, "a certificate that is replaced is not taken until it is back", ""),
     ({monitoring_config.DCGM}, "nobody sees how busy and how hot GPUs are", ""),
     ({monitoring_config.DIRSIZE}, "nobody learns what folders take", ""),
     ({monitoring_config.CADVISOR}, "containers are seen by the hub alone", ""),

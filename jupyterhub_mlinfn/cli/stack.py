@@ -83,8 +83,9 @@ def logs(
     context: typer.Context,
     services: Annotated[list[str] | None, typer.Argument(
         metavar="[SERVICE]...",
-        help="hub, proxy, guard, iam-demo, gpus, cvmfs, cvmfs-probe, collab, backup, backup-page, prometheus, "
-             "node-exporter, alertmanager, dirsize, grafana, cadvisor, dcgm-exporter.")] = None,
+        help="hub, proxy, guard, iam-demo, traefik, certificate, gpus, cvmfs, cvmfs-probe, collab, backup, "
+             "backup-page, prometheus, node-exporter, alertmanager, dirsize, grafana, cadvisor, "
+             "dcgm-exporter.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on.")] = False,
     tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="How many old lines of each service.")] = 100,
     json: Json = False,

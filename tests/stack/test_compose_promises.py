@@ -68,7 +68,14 @@ def test_repositories_reach_the_prober_as_they_reach_labs():
 @every_service
 def test_user_is_given_and_only_services_with_capabilities_are_root(service):
     uid = service["user"].split(":")[0]
-    assert (uid == "0") == bool(service.get("cap_add"))
+    assert (uid == "0") == bool(service.get("cap_add") or service is SERVICES["certificate"])
+
+
+def test_what_lets_people_in_can_bind_ports_and_become_nobody_and_nothing_else():
+    assert SERVICES["traefik"]["cap_add"] == ["NET_BIND_SERVICE", "SETUID", "SETGID"]
+    assert "cap_add" not in SERVICES["certificate"], "it is root by name alone"
+    for name in ("traefik", "certificate"):
+        assert SERVICES[name]["profiles"] == ["tls"]
 
 
 @every_service

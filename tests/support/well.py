@@ -152,7 +152,7 @@ class WellMachine:
 
     def public(self, host: str, **changed) -> None:
         """People come by a name of the DNS, with these changes of mlinfn.yaml."""
-        self.settings(host=host, **changed)
+        self.settings(host=host, tls={"plain_http": "accepted"}, **changed)
 
     def prepare(self) -> None:
         """Folders, secrets and the tmpfs are there, and services run with images of ours."""

@@ -110,6 +110,8 @@ FAULTS = {
     "hub away": (lambda m: setattr(m.edge.hub, "status", 503), "Hub", "red", "answers 503", "mlinfn logs hub"),
     "open secret": (lambda m: (m.root / "secrets/hub/crypt_key").chmod(0o644), "Secrets", "red", "crypt_key",
                     "sudo mlinfn prepare"),
+    "no certificate": (lambda m: m.settings(tls={"mode": "self-signed", "port": free_ports()}), "Certificate", "red",
+                       "Nothing answers by TLS", "mlinfn up"),
     "no backups": (lambda m: m.settings(backup={"targets": []}), "Backups", "amber", "There are none", "targets"),
     "backups' disk": (no_disk, "Backups' disk", "amber", "of /etc/fstab is not mounted", "sudo mount"),
 }  # fmt: skip

@@ -30,8 +30,9 @@ def jobs(*services: str) -> dict[str, dict]:
 
 def test_only_what_runs_is_asked():
     assert set(jobs("hub", "proxy", "guard")) == {"hub", "proxy", "guard"}
-    assert set(jobs(*compose.PROFILES)) == {"hub", "gpus", "cvmfs", "backup", "prometheus", "node", "alertmanager",
-                                            "grafana", "cadvisor", "dcgm", "dirsize"}  # fmt: skip
+    assert set(jobs(*compose.PROFILES)) == {
+        "hub", "gpus", "cvmfs", "backup", "prometheus", "node", "alertmanager", "grafana", "cadvisor", "dcgm",
+        "dirsize", "traefik", "certificate"}  # fmt: skip
 
 
 def test_the_hub_is_asked_with_the_token_and_labs_that_went_are_gone_at_once():

@@ -31,7 +31,10 @@ def configured(site: Settings) -> Config:
 
 def test_page_is_where_jupyterhub_puts_services(tmp_path):
     host = subdomain_hook_idna("things", "hub.example.org", "service")
-    assert PAGE.url(settings(tmp_path, host="hub.example.org")) == f"http://{host}:8000/services/things/"
+    plain = settings(tmp_path, host="hub.example.org", tls={"plain_http": "accepted"})
+    assert PAGE.url(plain) == f"http://{host}:8000/services/things/"
+    behind_tls = settings(tmp_path, host="hub.example.org", tls={"mode": "self-signed"})
+    assert PAGE.url(behind_tls) == f"https://{host}/services/things/"
     assert PAGE.url(settings(tmp_path, subdomains=False)) == "http://localhost:8000/services/things/"
 
 

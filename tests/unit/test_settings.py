@@ -96,7 +96,7 @@ def test_all_mistakes_are_said_at_once_with_their_lines(refused):
         ("port: 70000", 1, "from 1024 to 65500"),
         ("host: https://hub.example.org", 1, "without https://"),
         ("host: Hub:8000", 1, "host name"),
-        ("host: 10.0.0.5", 1, "subdomains: false"),
+        ("host: 10.0.0.5\ntls: {mode: self-signed}", 1, "subdomains: false"),
         ("subdomains: perhaps", 1, "true or false"),
         ("login: google", 1, "one of: local"),
         ("login: iam", 1, "needs it. Write the address"),
