@@ -13,8 +13,7 @@ from .settings_words import Words
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 HTTPS, HTTP = 443, 80
-Directory = text_like(r"^(https://[^\s/?#@]+|http://(localhost|127\.0\.0\.1)(:\d+)?)(/[^\s?#]*)?$",
-                      "an address such as https://acme.example.org/directory (http only on this machine itself)")
+Directory = text_like(r"^https://[^\s/?#@]+(/[^\s?#]*)?$", "an address such as https://acme.example.org/directory")
 NameServer = text_like(r"^[0-9A-Za-z.\[\]:-]+:\d+$", "a name server with its port, such as 192.0.2.53:53")
 PEM = Annotated[Path, Words("an absolute path of a file in PEM, such as /etc/ssl/hub/cert.pem")]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -62,13 +62,14 @@ def browser(authority: Path) -> requests.Session:
 class Traefik(Program):
     """One Traefik with its files in the instance's root. `authority` is who issued its certificate."""
 
-    def __init__(self, settings: Settings, authority: Path, environment: dict[str, str] | None = None):
+    def __init__(self, settings: Settings, authority: Path, environment: dict[str, str] | None = None,
+                 program: Path = PROGRAM):  # fmt: skip
         self.settings, self.authority, home = settings, authority, settings.root / "tls"
         self.dynamic, self.kept = certificates.dynamic(settings.root), home / "acme"
         for folder in (self.dynamic, self.kept, certificates.authority(settings.root)):
             folder.mkdir(parents=True, exist_ok=True)
         self.places = tls_config.Places(str(self.dynamic), str(self.kept))
-        super().__init__([str(PROGRAM), f"--configFile={home}/traefik.yaml"], home / "traefik.log", environment)
+        super().__init__([str(program), f"--configFile={home}/traefik.yaml"], home / "traefik.log", environment)
 
     def start(self) -> None:
         """Write what it reads, start it, and wait until it knows where to send people."""
