@@ -248,12 +248,25 @@ if key:
     print(f"\n      key of the backups: {key}\n      Put it into a safe; without it nobody reads them. It is shown only now.\n")' >&3
 }
 
+# Where people go.
+address() {
+    local https
+    https=$(setting tls port)
+    if [ "$(setting tls mode)" = none ]; then
+        echo "http://$1:$2"
+    elif [ "$https" = 443 ]; then
+        echo "https://$1"
+    else
+        echo "https://$1:$https"
+    fi
+}
+
 goodbye() {
     local host port
     host=$(setting host)
     port=$(setting port)
     say ""
-    say "Ready after $((SECONDS - STARTED_AT)) s: http://$host:$port"
+    say "Ready after $((SECONDS - STARTED_AT)) s: $(address "$host" "$port")"
     if [ "$host" = localhost ]; then
         say "From another computer: ssh -L $port:localhost:$port $(hostname), then open that address there."
     fi
