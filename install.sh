@@ -163,6 +163,8 @@ ensure_ground() {
 ensure_images() {
     python3 -B "$CHECKOUT/images/build" --log "$LOG" 2>&1 | say_lines \
         || refuse "Not all images could be built; more is in $LOG." "Mend what is said above,"
+    [ "$(setting tls mode)" = none ] || python3 -B "$CHECKOUT/images/build" --log "$LOG" traefik 2>&1 | say_lines \
+        || refuse "The image for TLS could not be built; more is in $LOG." "Mend what is said above,"
 }
 
 # What mlinfn.yaml offers besides, such as lab-ml: nobody's first login waits for gigabytes, or for a registry.

@@ -55,7 +55,7 @@ case " $needs " in *" browser "*) need chromium=chromium ;; esac
 case " $needs " in *" images "*)
   say "building images"
   images/build --log .cache/images.log
-  images/build --log .cache/images.log collab
+  images/build --log .cache/images.log collab traefik
   images/build --log .cache/images.log --torch=none lab-ml ;;  # without PyTorch: nobody's tests fetch gigabytes
 esac
 say "ready for the tests after $((SECONDS - began)) s (${needs:-nothing but Python})"

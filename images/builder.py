@@ -43,6 +43,8 @@ INPUTS = {
 PARENTS = {"collab": "lab", "lab-ml": "lab", "lab-conda": "lab", "backup": "hub"}
 # Built only when named: not every site wants them, two take gigabytes or a registry, and no first login waits for one.
 ON_REQUEST = ("collab", "lab-ml", "lab-conda")
+# Built only when named as well: install.sh names it where the settings have `tls`.
+FOR_TLS = ("traefik",)
 # Flavours of PyTorch -> what follows the version in the tag, so that a lab without it never passes for one with it.
 TORCH = {"cuda": "", "none": "-no-torch"}
 
@@ -87,9 +89,9 @@ def parent_of(name: str) -> str:
 def parse_arguments() -> argparse.Namespace:
     """What was asked for; `images` has the names of those to build."""
     parser = argparse.ArgumentParser(prog="images/build", description=__doc__.splitlines()[0])
-    usual = [name for name in INPUTS if name not in ON_REQUEST]
+    others = ", ".join(name for name in INPUTS if name not in usual())
     parser.add_argument("images", nargs="*", metavar="NAME",
-                        help=f"one of {', '.join(INPUTS)} (default: all but {', '.join(ON_REQUEST)})")  # fmt: skip
+                        help=f"one of {', '.join(INPUTS)} (default: all but {others})")  # fmt: skip
     parser.add_argument("--torch", choices=TORCH, default="cuda", help="PyTorch in lab-ml (default: %(default)s); "
                         "the tag of a lab without it ends in -no-torch")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="build even what has not changed")
@@ -100,8 +102,13 @@ def parse_arguments() -> argparse.Namespace:
     unknown = set(arguments.images) - set(INPUTS)
     if unknown:
         parser.error(f"no image {', '.join(sorted(unknown))}; there are {', '.join(INPUTS)}")
-    arguments.images = arguments.images or usual
+    arguments.images = arguments.images or usual()
     return arguments
+
+
+def usual() -> list[str]:
+    """What is built where nothing is named."""
+    return [name for name in INPUTS if name not in (*ON_REQUEST, *FOR_TLS)]
 
 
 def read_versions() -> dict[str, str]:

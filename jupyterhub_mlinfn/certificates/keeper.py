@@ -40,7 +40,7 @@ class Keeper:
         try:
             if placing.put(self.settings, now):
                 print("A new certificate is in place.", flush=True)
-        except OperatorError as error:
+        except (OperatorError, OSError) as error:
             self.trouble = str(error)
             if self.trouble != before:
                 print(f"The certificate was not taken; the one before goes on. {error}", flush=True)

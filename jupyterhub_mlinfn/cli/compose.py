@@ -71,6 +71,10 @@ def service_images(settings: Settings) -> list[str]:
     return [f"mlinfn/{service}:{__version__}" for service in expected(settings)]
 
 
+def _short(image: str) -> str:
+    return image.partition(":")[0].removeprefix("mlinfn/")
+
+
 def check_before(site: Site) -> None:
     """Nothing, if the stack can start. Raises OperatorError if settings, Docker or images are not as they must be."""
     settings, _ = site.settings, site.compose_file
@@ -78,7 +82,7 @@ def check_before(site: Site) -> None:
     missing = [name for name in service_images(settings) if name not in engine.image_names()]
     if missing:
         raise OperatorError(f"{settings.instance} cannot start without the images {', '.join(missing)}. "
-                            f"./install.sh or {CHECKOUT}/images/build makes them.")
+                            f"./install.sh or `mlinfn images build {' '.join(map(_short, missing))}` makes them.")
 
 
 def words(site: Site, *more: str) -> list[str]:

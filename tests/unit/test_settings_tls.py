@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from pydantic import ValidationError
+from traitlets.config import Config
 
-from jupyterhub_mlinfn import login
+from jupyterhub_mlinfn import hub, login
 from jupyterhub_mlinfn.cli import ground, tls_config, tls_service
 from jupyterhub_mlinfn.errors import OperatorError
 from jupyterhub_mlinfn.settings import Settings
@@ -68,6 +69,32 @@ def test_without_the_word_nothing_may_listen_for_others_on_the_port(tmp_path):
 def test_the_proxy_leaves_loopback_only_by_the_word():
     for tls, address in (({}, "127.0.0.1"), (FILES, "127.0.0.1"), ({"plain_http": "accepted"}, "0.0.0.0")):
         assert tls_service.variables(Settings(tls=tls))["MLINFN_PROXY_ADDRESS"] == address
+
+
+def configured(tmp_path, **settings) -> Config:
+    """What the hub of such a site is told."""
+    (tmp_path / "secrets/hub").mkdir(parents=True)
+    (tmp_path / "secrets/hub/proxy_token").write_text("a token")
+    c = Config()
+    quiet = {"root": tmp_path, "backup": {"targets": []}, "monitoring": {"enabled": False}}
+    hub.configure(c, Settings(**quiet, **settings), tmp_path / "culler", tmp_path / "mlinfn.yaml")
+    return c.JupyterHub
+
+
+def test_the_hub_knows_its_address_and_keeps_cookies_for_tls(tmp_path):
+    told = configured(tmp_path, host=HOST, tls={"mode": "self-signed"})
+    assert (told.public_url, told.subdomain_host) == (f"https://{HOST}/", f"https://{HOST}")
+    assert told.cookie_host_prefix_enabled
+    assert told.tornado_settings["xsrf_cookie_kwargs"] == {"secure": True}
+    assert told.tornado_settings["slow_spawn_timeout"] == 0.3
+    assert told.bind_url == "http://127.0.0.1:8000"
+
+
+def test_without_tls_the_hub_is_told_nothing_of_it(tmp_path):
+    told = configured(tmp_path)
+    assert told.subdomain_host == "http://localhost:8000"
+    assert not {"public_url", "cookie_host_prefix_enabled"} & set(told)
+    assert "xsrf_cookie_kwargs" not in told.tornado_settings
 
 
 def test_acme_asks_for_the_names_that_people_use():
