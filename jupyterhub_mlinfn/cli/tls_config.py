@@ -6,6 +6,7 @@ as they come. What it says of who asks, and how, is what the hub and labs believ
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +17,23 @@ ACCOUNT = "acme.json"
 RESOLVER, MONITOR = "acme", "monitor"
 PROVIDER_WAITS_S = "0.5s"
 UPLOAD_S = 300
-"""Most that a request may take to come in, which is what the proxy allows as well."""
+"""Most that a request may take to come in."""
 LOGGED = ("ClientHost", "DownstreamContentSize", "DownstreamStatus", "Duration", "RequestHost", "RequestMethod",
           "RequestPath", "RequestProtocol", "StartUTC", "TLSVersion")  # fmt: skip
 """Of each request. No header is, nor what follows the `?`: one-time codes and tokens are there."""
 CIPHERS = [f"TLS_ECDHE_{key}_WITH_{cipher}" for cipher in ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384",
            "CHACHA20_POLY1305_SHA256") for key in ("ECDSA", "RSA")]  # fmt: skip
 """With TLS 1.2; 1.3 has its own."""
-
-
 PLAIN_NAMES = {"aliasHeadersStrategy": "delete"}
 """Some programs take X_Forwarded_For for X-Forwarded-For, and what comes from outside is not to be believed."""
+
+
+BY_PASSWORD = "(Method(`POST`) && (Path(`/hub/login`) || PathRegexp(`^/hub/api/users/[^/]+/tokens$`)))"
+LOGINS = f"({BY_PASSWORD} || PathRegexp(`^/hub/oauth_(login|callback)$`))"
+"""Where passwords are tried, and where people come from an identity service. Looking at the form is not a login."""
+PAGES = {"contentTypeNosniff": True, "referrerPolicy": "same-origin",
+         "customResponseHeaders": {"Server": "", "X-JupyterHub-Version": ""}}  # fmt: skip
+"""For the hub's own pages. What may frame them they say themselves, and labs say all of this themselves."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +101,9 @@ def _acme(settings: Settings, places: Places, account_key: str) -> dict[str, Any
 
 def routes(settings: Settings, places: Places) -> dict[str, Any]:
     """What it may be told at any time: it goes on without losing a connection."""
-    own = _own_name(settings)
-    everything = f"{own} || HostRegexp(`^[^.]+\\.{_escaped(settings.host)}$`)" if settings.subdomains else own
-    hub = f"{own} && PathPrefix(`/hub`)"
+    own = f"Host(`{settings.host}`)"
+    everything = f"{own} || HostRegexp(`^[^.]+\\.{re.escape(settings.host)}$`)" if settings.subdomains else own
+    hub = f"{own} && PathPrefix(`/hub/`)"
     return {
         "http": {
             "routers": {
@@ -112,21 +119,6 @@ def routes(settings: Settings, places: Places) -> dict[str, Any]:
     }  # fmt: skip
 
 
-LOGINS = "((Path(`/hub/login`) && Method(`POST`)) || PathRegexp(`^/hub/oauth_(login|callback)$`))"
-"""Where passwords are tried, and where people come from an identity service. Looking at the form is not a login."""
-PAGES = {"contentTypeNosniff": True, "referrerPolicy": "same-origin",
-         "customResponseHeaders": {"Server": "", "X-JupyterHub-Version": ""}}  # fmt: skip
-"""For the hub's own pages. What may frame them they say themselves, and labs say all of this themselves."""
-
-
-def _own_name(settings: Settings) -> str:
-    return f"Host(`{settings.host}`)"
-
-
-def _escaped(host: str) -> str:
-    return host.replace(".", "\\.")
-
-
 def _router(settings: Settings, rule: str, priority: int, middlewares: list[str]) -> dict[str, Any]:
     tls: dict[str, Any] = {}
     if settings.tls.mode == "acme":
@@ -139,7 +131,7 @@ def _insistence(settings: Settings) -> dict[str, Any]:
     """Not where people may have to accept a certificate that their browser does not know."""
     tls = settings.tls
     if tls.hsts is None or tls.mode == "self-signed":
-        return {"customResponseHeaders": {"Strict-Transport-Security": ""}}
+        return {"customResponseHeaders": {"Strict-Transport-Security": ""}}  # nor may a lab say it
     return {"stsSeconds": seconds_of(tls.hsts), "stsIncludeSubdomains": settings.subdomains}
 
 
