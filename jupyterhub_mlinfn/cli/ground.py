@@ -48,10 +48,10 @@ def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
     login.check(settings)
     demo.check_switch(settings, site.config)
     done = [*folders(settings.root), *make_secrets(settings.root / "secrets", readers(settings))]
+    done += tls_service.ground(settings)  # before Compose is told anything: it refuses what browsers would
     needed = cvmfs_service.profiles(settings, written(site.env_file).get("COMPOSE_PROFILES", ""))
     done += [*demo.ground(settings), *tmpfs(settings.root / "run", fstab), *env_files(site, needed)]
     done += [*cvmfs_service.ground(settings, needed, fstab), *backup_service.ground(settings, fstab)]
-    done += tls_service.ground(settings)
     done += monitoring_service.ground(settings, (*compose.expected(settings), *compose.optional(site)))
     login.check_client(settings)
     for path, uid in secret_files(settings):

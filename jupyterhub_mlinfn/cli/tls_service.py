@@ -22,6 +22,11 @@ UID = 69012
 COMPOSE_FILE = "compose.tls.yaml"
 DNS, ACCOUNT_KEY = "dns.env", "eab_hmac"
 STATIC, ROUTES = "traefik.yaml", "routes.yaml"
+NEEDED: Mapping[str, str] = {
+    DNS: "what your DNS provider wants to know, as NAME=VALUE, a line for each",
+    ACCOUNT_KEY: "the HMAC of your external account",
+}
+"""What a keeper has to put into the files of secrets/traefik."""
 EMPTY_DNS = """# What the provider of your name's records wants to know, with `challenge: dns`, a line for each, such as
 # RFC2136_NAMESERVER=192.0.2.53
 # What each provider calls it: https://go-acme.github.io/lego/dns/
@@ -110,12 +115,6 @@ def _given(settings: Settings) -> str:
         path.chmod(0o600)
     key = settings.root / "secrets" / TRAEFIK / ACCOUNT_KEY
     return key.read_text().strip() if settings.tls.mode == "acme" and settings.tls.acme.account else ""
-
-
-NEEDED: Mapping[str, str] = {
-    DNS: "what your DNS provider wants to know, as NAME=VALUE, a line for each",
-    ACCOUNT_KEY: "the HMAC of your external account",
-}
 
 
 def _lines(path: Path) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from jupyterhub_mlinfn import certificates
 from jupyterhub_mlinfn.certificates import own, pair, placing, served
 from jupyterhub_mlinfn.certificates.keeper import Keeper
 from jupyterhub_mlinfn.cli import ground, tls_finding, tls_service
+from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.errors import OperatorError
 from jupyterhub_mlinfn.settings import Settings
 
@@ -108,6 +111,28 @@ def test_a_wrong_one_leaves_what_is_in_use_and_is_said_once(tmp_path, authority,
     assert path.read_text() == before
     assert capsys.readouterr().out.count("was not taken; the one before goes on.") == 1
     assert "mlinfn_certificate_refused 1.0" in keeper.answer("/metrics")[1]
+
+
+def test_before_anything_starts_a_wrong_one_is_refused(tmp_path, authority):
+    settings = written(tmp_path, own.issued(authority, NAMES, NOW), key=own.issued(authority, NAMES, NOW).key_pem())
+    tls = json.dumps(settings.model_dump(mode="json")["tls"])
+    site = Site(tmp_path / "mlinfn.yaml")
+    site.config.write_text(f"root: {tmp_path}/root\nhost: {HOST}\ntls: {tls}\nhost_images: [a]\n")
+    with pytest.raises(OperatorError, match="is not the key of the certificate"):
+        ground.prepare(site, fstab=tmp_path / "fstab")
+    assert not site.env_file.exists()
+    assert not (certificates.dynamic(settings.root) / certificates.SERVED).exists()
+
+
+def test_a_key_of_somebody_elses_is_refused_because_the_service_could_not_read_it(tmp_path, authority):
+    settings = written(tmp_path, own.issued(authority, NAMES, datetime.now(timezone.utc)))
+    ground.folders(settings.root)
+    os.chown(settings.tls.key, 70001, 70001)
+    settings.tls.key.chmod(0o600)
+    with pytest.raises(OperatorError, match="sudo chown root"):
+        tls_service.ground(settings)
+    os.chown(settings.tls.key, 0, 0)
+    assert tls_service.ground(settings)
 
 
 def test_our_own_is_made_once_and_renewed_before_it_ends(tmp_path):
