@@ -9,6 +9,7 @@ from support.traefik import authority, browser, now, write_pair
 from support.wait import until
 
 from jupyterhub_mlinfn.certificates import own, served
+from jupyterhub_mlinfn.cli import tls_finding
 from jupyterhub_mlinfn.cli.site import Site
 
 pytestmark = pytest.mark.stack
@@ -83,3 +84,5 @@ def test_a_certificate_that_was_replaced_is_taken_without_a_restart_and_a_wrong_
     told = requests.get(f"http://127.0.0.1:{stack.port + 18}/metrics", timeout=5).text
     assert f'mlinfn_certificate_expiry_timestamp_seconds{{name="{HOST}"}}' in told
     assert "mlinfn_certificate_refused 1.0" in told
+    found = tls_finding.finding(settings, tls_finding.look(settings))
+    assert (found.level, "is not taken" in found.reason) == ("amber", True), found
