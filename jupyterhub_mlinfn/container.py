@@ -10,8 +10,8 @@ from typing import Any
 from .gpus import NOTHING as NO_GPU
 from .gpus import Lease, giving
 from .identity import Person
-from .images import OURS
 from .options import Choice
+from .references import OURS
 from .settings import Limits, bytes_of
 from .volumes import Mount
 

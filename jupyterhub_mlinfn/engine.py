@@ -16,7 +16,8 @@ from traitlets import Bool, Unicode, default, observe
 from . import metrics
 from .container import LABELS
 from .errors import OperatorError
-from .gpus import Lease, Lending, giving
+from .gpus import Lease, giving
+from .gpus.lending import Lending
 from .images import Images
 from .settings import Settings, seconds_of
 from .traits import ModelTrait

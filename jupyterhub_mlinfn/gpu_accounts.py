@@ -14,7 +14,8 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from . import metrics
-from .gpus import Device, EngineAway, GPUClass, Holder, Lending, View, mapping, state
+from .gpus import Device, EngineAway, GPUClass, Holder, View, mapping, state
+from .gpus.lending import Lending
 
 EVERY_S = 10
 BUNDLE_S = 1

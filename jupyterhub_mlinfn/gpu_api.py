@@ -10,7 +10,8 @@ from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.handlers.pages import HealthCheckHandler
 from tornado.web import HTTPError
 
-from .gpus import EngineAway, Lending, glance
+from .gpus import EngineAway, glance
+from .gpus.lending import Lending
 
 PATH = r"/api/mlinfn/gpus"
 AWAY = "Docker does not answer, so nobody knows which GPUs are free. Try again in a minute."

@@ -47,6 +47,7 @@ from . import (
 )
 from .engine import EngineSpawner
 from .errors import OperatorError
+from .gpus.lending import Lending
 from .rooms import rooms_of
 from .settings import Settings, seconds_of
 
@@ -220,7 +221,7 @@ def watch(settings: Settings) -> None:
         return getattr(app, "http_server", None) is not None
 
     work = [reconcile.run_forever(client, settings.instance, lambda: _claimed(app), is_up)]
-    EngineSpawner.lend(gpus.Lending(settings.gpus, str(settings.root), client, ThreadPoolExecutor(4, "gpus")))
+    EngineSpawner.lend(Lending(settings.gpus, str(settings.root), client, ThreadPoolExecutor(4, "gpus")))
     folder = settings.root / gpus.mapping.FOLDER if settings.monitoring.enabled else None
     accounts = gpu_accounts.Accounts(EngineSpawner.shared_lending, lambda name: _first_group(app, name),
                                      named=settings.monitoring.per_person, folder=folder)  # fmt: skip

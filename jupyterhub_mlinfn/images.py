@@ -14,9 +14,8 @@ import requests
 from docker.errors import APIError, ImageNotFound
 
 from .errors import UserError
+from .references import OURS
 
-OURS = "mlinfn/"
-"""Repositories of the images that are built on this machine, and never fetched."""
 STALLED_S = 120
 """A registry that sends nothing for so long has stalled."""
 
@@ -190,13 +189,6 @@ def split(image: str) -> tuple[str, str]:
     return f"{head}/{name}" if head else name, tag or "latest"
 
 
-def with_tag(image: str, version: str) -> str:
-    """The reference in full: images of ours without a tag mean this version, those of others `latest`."""
-    if "@" in image or ":" in image.rpartition("/")[2]:
-        return image
-    return f"{image}:{version if image.startswith(OURS) else 'latest'}"
-
-
 def refusal(image: str, answer: str) -> UserError:
     """What a member is told when the registry or the Engine says no."""
     if "denied" in answer or "unauthorized" in answer:
@@ -219,4 +211,4 @@ def _too_slow(image: str, limit_s: float) -> str:
     )
 
 
-__all__ = ["Images", "Layers", "Progress", "pulling", "refusal", "split", "with_tag"]
+__all__ = ["Images", "Layers", "Progress", "pulling", "refusal", "split"]

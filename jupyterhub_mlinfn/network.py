@@ -1,15 +1,18 @@
-"""The labs' network: one bridge with a fixed subnet, on which labs cannot reach each other."""
+"""The labs' network: one bridge with a fixed subnet, on which labs cannot reach each other.
+
+Docker's library is imported where it is needed: `mlinfn status`, which asks for names alone, answers sooner without it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-
-from docker import APIClient
-from docker.errors import APIError, NotFound
-from docker.types import IPAMConfig, IPAMPool
+from typing import TYPE_CHECKING
 
 from .errors import OperatorError
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from docker import APIClient
 
 LONGEST = 15
 """Characters of an interface's name."""
@@ -33,6 +36,8 @@ def gateway(settings: Settings) -> str:
 
 def ensure(client: APIClient, settings: Settings) -> None:
     """The network is there, with the subnet that the settings say. Raises OperatorError if it cannot be."""
+    from docker.errors import NotFound
+
     try:
         found = client.inspect_network(name(settings))
     except NotFound:
@@ -48,6 +53,9 @@ def ensure(client: APIClient, settings: Settings) -> None:
 
 
 def _make(client: APIClient, settings: Settings) -> None:
+    from docker.errors import APIError
+    from docker.types import IPAMConfig, IPAMPool
+
     pool = IPAMPool(subnet=str(settings.network.labs_subnet), gateway=gateway(settings))
     made = {
         "com.docker.network.bridge.name": bridge(settings),

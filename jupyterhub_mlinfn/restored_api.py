@@ -24,8 +24,8 @@ from . import __version__, folders, restored, volumes
 from .delivery import GRACE_S, STDERR, STDOUT, Said, delivering
 from .engine import BROKEN_ENGINE
 from .errors import OperatorError, UserError
-from .images import OURS, with_tag
 from .member import MemberSpawner
+from .references import OURS, with_tag
 from .settings import Settings
 from .settings_rooms import ACCOUNT
 from .unpacking import CUT, DAMAGED, FULL, PLACE, WHOLE

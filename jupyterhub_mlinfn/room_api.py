@@ -21,7 +21,7 @@ from . import __version__, claims, login
 from .activity import asked, own_token
 from .container import LABELS
 from .engine import BROKEN_ENGINE
-from .images import with_tag
+from .references import with_tag
 from .room import RoomSpawner
 from .rooms import Room, rooms_of
 from .settings import Settings, bytes_of

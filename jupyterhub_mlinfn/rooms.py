@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .identity import escape
-from .images import OURS
+from .references import OURS
 from .settings import Settings
 from .settings_rooms import ACCOUNT, EACH_GROUP, RoomSettings
 

@@ -19,10 +19,10 @@ from .gpus import Claimant, Lease, Wait, giving, glance, limits_of, parse
 from .gpus.offer import picks
 from .gpus.state import waiting_state
 from .identity import Person, escape
-from .images import with_tag
 from .options import Choice, Offer
 from .passwd import add_person
 from .ready import Watched, answers, guard_is_well, until_ready
+from .references import with_tag
 from .settings import bytes_of, seconds_of
 from .software import SoftwareSpawner
 from .traits import ModelTrait

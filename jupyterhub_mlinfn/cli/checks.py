@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..images import OURS
+from ..references import OURS
 from . import alerts_seen, backup_service, cvmfs_service, rooms_service, tls_finding
 from .account_findings import accounts
 from .clock_findings import clock, others_clocks

@@ -6,7 +6,7 @@ import shutil
 import stat
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from http.client import HTTPException
@@ -18,7 +18,7 @@ from ..cvmfs import Unreadable, mounts, parsed
 from ..errors import OperatorError
 from ..gpus import Found, find
 from ..settings import PORTS, Settings
-from . import alerts_seen, backup_service, compose, cvmfs_service, engine, ground, machine, outside, tls_finding
+from . import alerts_seen, backup_service, compose, cvmfs_service, engine, glance, ground, machine, outside, tls_finding
 from .asking import at_once, said
 from .direct import ANSWER_S, DIRECT
 from .known import Facts
@@ -40,8 +40,10 @@ def gather(site: Site, *, whole: bool = False, world: Path = Path("/")) -> Facts
             questions |= {"machine": lambda: machine.look(settings, about, world),
                           "outside": lambda: outside.look(settings, about, world)}  # fmt: skip
         answers = at_once(questions)
+    rows = answers.pop("containers")
     return Facts(
-        settings=settings, engine=about(), service_images=tuple(compose.service_images(settings)),
+        settings=settings, engine=about(), services=_services(site, about(), rows), labs=glance.labs(rows, settings),
+        service_images=tuple(compose.service_images(settings)),
         lab_images=tuple(tagged(each.image) for each in settings.images), **answers,
     )  # fmt: skip
 
@@ -50,8 +52,7 @@ def _of_instance(site: Site, about: machine.About) -> dict[str, Callable[[], Any
     """What is asked of an instance, by the name of the fact. `about` waits for the Engine."""
     settings = site.settings
     return {
-        "services": lambda: _services(site, about()),
-        "labs": lambda: _labs(site, about()),
+        "containers": lambda: () if isinstance(about(), str) else glance.look(),
         "images": lambda: frozenset() if isinstance(about(), str) else engine.image_names(),
         "guard": lambda: answer(f"http://127.0.0.1:{settings.port + 3}/health"),
         "hub": lambda: answer(f"http://127.0.0.1:{settings.port}/hub/health", f"{settings.host}:{settings.port}"),
@@ -113,18 +114,11 @@ def _engine() -> dict[str, Any] | str:
         return str(error)
 
 
-def _services(site: Site, about: dict[str, Any] | str) -> dict[str, str]:
+def _services(site: Site, about: dict[str, Any] | str, rows: Sequence[glance.Row]) -> dict[str, str]:
     if isinstance(about, str):
         return {}
-    found = compose.services(site)
-    return {name: compose.state(found.get(name))
-            for name in (*compose.expected(site.settings), *compose.optional(site))}
-
-
-def _labs(site: Site, about: dict[str, Any] | str) -> tuple[str, ...]:
-    if isinstance(about, str):
-        return ()
-    return tuple(each["Config"]["Labels"].get("it.infn.mlinfn.user", "?") for each in compose.labs(site))
+    found = glance.services(rows, site.settings)
+    return {name: found.get(name, "missing") for name in (*compose.expected(site.settings), *compose.optional(site))}
 
 
 def answer(url: str, host: str = "") -> str:

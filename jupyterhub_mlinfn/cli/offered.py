@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import __version__, options, rooms
 from ..errors import UserError
-from ..images import OURS, with_tag
+from ..references import OURS, with_tag
 from ..settings import Settings
 from .site import CHECKOUT
 

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..discovery import LOOPBACK
-from ..images import OURS
+from ..references import OURS
 from ..settings import Settings
 from . import registration
 from .asking import at_once, said

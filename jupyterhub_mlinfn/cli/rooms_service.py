@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from .. import __version__, collab
-from ..images import OURS, with_tag
+from ..references import OURS, with_tag
 from ..rooms import rooms_of
 from ..settings import Settings
 from .finding import Finding

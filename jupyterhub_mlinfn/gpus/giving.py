@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-
-from docker.types import DeviceRequest
+from typing import TYPE_CHECKING
 
 from .request import Lease
+
+if TYPE_CHECKING:
+    from docker.types import DeviceRequest
 
 RIGHTS = "/dev/nvidia-caps"
 _CARD = re.compile(r"/dev/nvidia\d+")
@@ -25,6 +27,8 @@ def way(lease: Lease, driver: str, is_simulated: bool = False) -> str:
 
 def device_requests(lease: Lease, by: str) -> list[DeviceRequest]:
     """What the Engine is asked for: these devices and no others, never a count."""
+    from docker.types import DeviceRequest
+
     if by == "cdi":
         return [DeviceRequest(driver="cdi", device_ids=[device.cdi for device in lease.devices])]
     if by == "nvidia":

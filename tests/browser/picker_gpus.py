@@ -10,7 +10,8 @@ from typing import Any
 
 import requests
 
-from jupyterhub_mlinfn.gpus import Device, Found, Lending
+from jupyterhub_mlinfn.gpus import Device, Found
+from jupyterhub_mlinfn.gpus.lending import Lending
 from jupyterhub_mlinfn.settings import GPUs
 
 GIB = 2**30

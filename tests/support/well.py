@@ -62,7 +62,7 @@ DOCKER = """#!/bin/sh
 cd '{answers}' || exit 1
 case $1 in
     info) cat info.json ;;
-    ps) echo all ;;
+    ps) cat rows ;;
     inspect) cat containers.json ;;
     images) cat images ;;
     compose) cat compose; exit "$(cat compose.code)" ;;
@@ -170,6 +170,9 @@ class WellMachine:
         containers = [{"Id": name, "Name": name, "Config": {"Labels": label}, "State": well}
                       for name, label in zip(names, labels, strict=True)]  # fmt: skip
         (self.answers / "containers.json").write_text(json.dumps(containers))
+        about = ("running", "Up 5 minutes (healthy)", site.settings.instance)
+        rows = ["\t".join([*about, name, "", name, ""]) for name in names]
+        (self.answers / "rows").write_text("\n".join(rows))
         images = (*compose.service_images(site.settings), *(each.image for each in site.settings.images))
         (self.answers / "images").write_text("\n".join(images))
 

@@ -12,7 +12,8 @@ import pytest
 from support.gpu_engine import specification
 
 from jupyterhub_mlinfn.errors import UserError
-from jupyterhub_mlinfn.gpus import Claimant, Lending, Request
+from jupyterhub_mlinfn.gpus import Claimant, Request
+from jupyterhub_mlinfn.gpus.lending import Lending
 from jupyterhub_mlinfn.settings import GPUs
 
 FIRST, SECOND = "GPU-5c1f0a12-7a56-4f8a-a6f4-1f0a5c1f0a12", "GPU-77ab1234-7a56-4f8a-a6f4-1f0a77ab1234"

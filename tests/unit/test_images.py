@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from docker.errors import DockerException
 
-from jupyterhub_mlinfn.images import Images, Layers, refusal, split, with_tag
+from jupyterhub_mlinfn.images import Images, Layers, refusal, split
+from jupyterhub_mlinfn.references import with_tag
 
 
 @pytest.mark.parametrize(
