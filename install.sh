@@ -7,6 +7,7 @@ CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CONFIG=${MLINFN_CONFIG:-$CHECKOUT/config/mlinfn.yaml}
 LOG=/var/log/mlinfn-install.log
 LINK=/usr/local/bin/mlinfn
+ANSWERS=
 UNTIL=people
 STARTED_AT=$SECONDS
 DISK_LEAST_GB=8   # images and what building them takes
@@ -19,10 +20,11 @@ export DEBIAN_FRONTEND=noninteractive
 
 usage() {
     cat <<EOF
-usage: ./install.sh [--config FILE] [--no-start | --engine-only]
+usage: ./install.sh [--config FILE] [--answers FILE] [--no-start | --engine-only]
 
   --config FILE   settings of the instance (default: \$MLINFN_CONFIG, else config/mlinfn.yaml); a copy of the example
                   is written there if there is none
+  --answers FILE  write the settings from the answers in this file, as \`mlinfn init\` does; a copy of others is kept
   --no-start      everything but starting the services and adding people
   --engine-only   only the Docker Engine and what building images needs
 
@@ -60,6 +62,8 @@ read_options() {
         case $1 in
             --config) [ $# -ge 2 ] || { usage >&2; exit 2; }; CONFIG=$2; shift ;;
             --config=*) CONFIG=${1#*=} ;;
+            --answers) [ $# -ge 2 ] || { usage >&2; exit 2; }; ANSWERS=$(realpath -m "$2"); shift ;;
+            --answers=*) ANSWERS=$(realpath -m "${1#*=}") ;;
             --no-start) UNTIL=images ;;
             --engine-only) UNTIL=engine ;;
             -h | --help) usage; exit 0 ;;
@@ -146,12 +150,19 @@ print(functools.reduce(lambda found, key: found[key], sys.argv[1:], json.load(sy
 # --- 4 and 5: settings, folders and secrets ---------------------------------------------------------------------------
 
 ensure_settings() {
-    if [ ! -e "$CONFIG" ]; then
-        mkdir -p "$(dirname "$CONFIG")"
-        cp "$CHECKOUT/config/mlinfn.yaml" "$CONFIG"
+    if [ -n "$ANSWERS" ]; then
+        write_settings "$ANSWERS" --force
+        say "      wrote $CONFIG from $ANSWERS"
+    elif [ ! -e "$CONFIG" ]; then
+        write_settings /dev/null
         say "      wrote $CONFIG, a copy of the example"
     fi
     mlinfn config check 2>&1 | say_lines || refuse "The settings are not right." "Mend $CONFIG,"
+}
+
+# write_settings FILE [--force]: nobody is asked, since there may be no terminal.
+write_settings() {
+    mlinfn init --json --answers "$@" 2>&1 >/dev/null | say_lines || refuse "No settings were written." "Mend $1,"
 }
 
 ensure_ground() {

@@ -62,8 +62,8 @@ class Document:
         return self.lines.get(steps, 1)
 
 
-def read(path: Path, model: type[M]) -> M:
-    """The model of a file. Raises OperatorError with all that is wrong."""
+def read(path: Path, model: type[M], what: str = "The settings") -> M:
+    """The model of a file. Raises OperatorError with all that is wrong with `what`."""
     document = parsed(path, text_of(path))
     problems = set(document.problems)
     found = None
@@ -73,15 +73,15 @@ def read(path: Path, model: type[M]) -> M:
         problems.update(problems_of(document, model, refused))
         problems.update(_contradictions_in_the_rest(document, model, refused))
     if problems:
-        raise OperatorError(report(path, problems))
+        raise OperatorError(report(path, problems, what))
     return found
 
 
-def report(path: Path, problems: Iterable[Problem]) -> str:
+def report(path: Path, problems: Iterable[Problem], what: str = "The settings") -> str:
     """All problems, one a line in the order of the file, under a line that counts them."""
     lines = [f"{path}:{each.line}: {each.path + ': ' if each.path else ''}{each.text}" for each in sorted(problems)]
     count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-    return "\n".join([f"The settings have {count}:", *lines])
+    return "\n".join([f"{what} have {count}:", *lines])
 
 
 def text_of(path: Path) -> str:

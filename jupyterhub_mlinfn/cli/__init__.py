@@ -14,7 +14,7 @@ import typer
 
 from .. import __version__
 from ..errors import OperatorError, UserError
-from . import alerts, backup, config, demo, gpus, health, iam, images, restore, stack, users
+from . import alerts, backup, config, demo, gpus, health, iam, images, init, restore, stack, users
 
 NOT_WELL = 1
 USAGE = 2
@@ -55,6 +55,7 @@ app.add_typer(demo.app, name="demo")
 app.add_typer(images.app, name="images")
 app.add_typer(backup.app, name="backup")
 app.add_typer(alerts.app, name="alerts")
+init.register(app)
 stack.register(app)
 health.register(app)
 gpus.register(app)

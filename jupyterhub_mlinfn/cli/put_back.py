@@ -187,11 +187,11 @@ def swap(root: Path, config: Path) -> Path | None:
 def _exchange(new: Path, place: Path, before: Path) -> None:
     if place.exists():
         before.mkdir(mode=0o700, exist_ok=True)
-        place.rename(_free(before / place.name))
+        place.rename(free(before / place.name))
     new.rename(place)
 
 
-def _free(path: Path) -> Path:
+def free(path: Path) -> Path:
     """The path, or one with a number where something is there: of an earlier restore, or of an interrupted one."""
     names = chain([path], (path.with_name(f"{path.name}.{number}") for number in count(2)))
     return next(each for each in names if not os.path.lexists(each))
@@ -203,7 +203,7 @@ def _settings(folder: Path, config: Path) -> None:
     if restored.is_file():
         text = restored.read_text()
         if config.is_file() and config.read_text() != text:
-            config.replace(_free(config.with_name(f"{config.name}.before-restore")))
+            config.replace(free(config.with_name(f"{config.name}.before-restore")))
         config.parent.mkdir(parents=True, exist_ok=True)
         files.replace_if_changed(config, text, mode=0o644)
     hatch = folder / "jupyterhub_config.d"

@@ -1,0 +1,132 @@
+"""The questions of `mlinfn init`, and what their answers come to in mlinfn.yaml.
+
+To add one, write the field, with the question below it, and what it sets in `values`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from ..settings import Settings
+from ..settings_backup import Target
+from ..settings_errors import Document, problems_of
+from ..settings_types import ROOT_WORDS, Clashes, Group, Hostname, Issuer, Memory, Model, Reference, text_like
+from ..settings_words import Words
+
+OURS = ("lab", "lab-ml", "lab-conda")
+"""Images that the example has lines for."""
+Address = text_like(r"^[^@\s]+@[^@\s]+$", "an address such as keeper@example.org")
+Server = text_like(r"^[^:\s]+:\d+$", "a mail server and its port, such as mail.example.org:587")
+
+
+class Answers(Model):
+    host: Hostname = "localhost"
+    """The name that people type into their browsers. localhost: for trying out, or behind an SSH tunnel."""
+    port: int = Field(8000, ge=1024, le=65500)
+    """The public port. This one and the next 19 belong to us."""
+    root: Annotated[Path, Words(ROOT_WORDS)] = Path("/srv/mlinfn")
+    """The folder of all data, on a disk with room for everybody's files."""
+    login: Literal["demo", "local", "iam"] = "demo"
+    """How people log in. demo: made-up people, for trying out; local: a password each; iam: your INDIGO IAM."""
+    issuer: Issuer | None = None
+    """The address of your IAM, such as https://iam.example.org."""
+    groups: tuple[Group, ...] = ()
+    """The groups that share a folder, such as ml-infn cms. With iam, their members and nobody else may log in."""
+    admins: tuple[Group, ...] = ()
+    """The groups of your IAM whose members administer, such as ml-infn/keepers."""
+    images: tuple[Reference, ...] = ("lab",)
+    """What people pick from: lab, lab-ml (machine learning), lab-conda, or references of other images."""
+    memory: tuple[Memory, ...] = Field(("2G", "4G", "8G"), min_length=1)
+    """The memory sizes that they choose from. The first is preselected."""
+    gpus: int = Field(2, ge=0)
+    """Most GPUs for one person, where this machine has any."""
+    backup: tuple[Target, ...] = ("/srv/backup",)
+    """Where backups go: folders, best on another disk, or s3:, sftp: or rclone: and what restic has behind it."""
+    mail: Address | None = None
+    """Who gets mail when something is wrong, such as keeper@example.org."""
+    mail_server: Server = "localhost:25"
+    """The mail server that takes it."""
+
+    def clashes(self) -> Clashes:
+        if self.login == "iam" and not self.groups:
+            yield ("groups",), "is empty, so nobody could log in. Write the groups whose members may."
+        for index, image in enumerate(self.images):
+            if "/" not in image and image not in OURS:
+                yield ("images", index), f"there is no image {image} of ours. There is: {', '.join(OURS)}."
+            if slug(image) in map(slug, self.images[:index]):
+                yield ("images", index), f"another one is called {slug(image)} already. Add this one later."
+        yield from _clashes_there(self)
+
+
+ANSWERS = {("iam", "issuer"): "issuer", ("iam", "allowed_groups"): "groups", ("iam", "admin_groups"): "admins",
+           ("sizes", "memory"): "memory", ("backup", "targets"): "backup"}  # fmt: skip
+"""Path in mlinfn.yaml -> the question that it comes from, where that is not called like the path's first key."""
+
+
+def _clashes_there(answers: Answers) -> Clashes:
+    """What does not fit together in the settings that these answers come to."""
+    data: dict[str, Any] = {}
+    for (*above, key), value in values(answers):
+        (data.setdefault(above[0], {}) if above else data)[key] = value
+    try:
+        Settings.model_validate({**data, "images": ()})
+    except ValidationError as refused:
+        for error in refused.errors():
+            for more, text in error["ctx"].get("found", ()):
+                steps = (*error["loc"], *more)
+                yield (ANSWERS[steps[:2]], *steps[2:]) if steps[:2] in ANSWERS else steps[:1], text
+
+
+def slug(image: str) -> str:
+    """The short name that an image gets."""
+    short = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+    return re.sub(r"[^a-z0-9]+", "-", short.lower()).strip("-")
+
+
+WITH = {"issuer": "login", "admins": "login", "mail_server": "mail"}
+"""Questions that are asked only after a certain answer to another one."""
+
+
+def is_asked(name: str, given: Mapping[str, Any]) -> bool:
+    """Whether the question means anything after the answers that were given before."""
+    before = given.get(WITH.get(name, ""))
+    return name not in WITH or before == "iam" or (name == "mail_server" and bool(before))
+
+
+def values(answers: Answers) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """What the answers come to in mlinfn.yaml: path and value. `images` has references and names of ours."""
+    yield ("root",), str(answers.root)
+    yield ("port",), answers.port
+    yield ("host",), answers.host
+    yield ("login",), answers.login
+    yield ("subdomains",), not answers.host.rpartition(".")[2].isdigit()  # an address has none
+    if answers.login == "iam":
+        yield ("iam", "issuer"), answers.issuer
+        yield ("iam", "allowed_groups"), list(answers.groups)
+        yield ("iam", "admin_groups"), list(answers.admins)
+    elif answers.groups:
+        yield ("groups",), list(answers.groups)
+    yield ("images",), list(answers.images)
+    yield ("sizes", "memory"), list(answers.memory)
+    yield ("gpus", "per_server"), answers.gpus
+    yield ("gpus", "per_person"), answers.gpus
+    yield ("backup", "targets"), list(answers.backup)
+    if answers.mail:
+        mail = {"to": answers.mail, "from": answers.mail, "smarthost": answers.mail_server}
+        yield ("monitoring", "alerts"), {"email_configs": [mail]}
+
+
+
+def wrong(name: str, value: Any, given: Mapping[str, Any]) -> str:
+    """What is wrong with an answer, after those that were given before; empty if nothing is."""
+    try:
+        Answers.model_validate({**given, name: value})
+    except ValidationError as refused:
+        found = problems_of(Document({}), Answers, refused)
+        return next((each.text for each in found if each.path.partition("[")[0] == name), "")
+    return ""
