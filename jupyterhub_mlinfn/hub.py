@@ -52,6 +52,8 @@ from .rooms import rooms_of
 from .settings import Settings, seconds_of
 
 log = logging.getLogger("jupyterhub.mlinfn")
+COMMAND = "mlinfn"
+"""What the hub calls the command `mlinfn`."""
 CULLER_SCOPES = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
 
 
@@ -69,6 +71,7 @@ def configure(c: Any, settings: Settings, culler_config: Path, site_file: Path) 
         *room_api.handlers(settings)]  # fmt: skip
     login.configure(c, settings)
     _culler(c, culler_config, site_file)
+    _command(c, settings)
     c.JupyterHub.load_roles += [room_accounts.role(room) for room in rooms_of(settings)]
     c.JupyterHub.extra_user_scopes = set()
     collab.configure(c, settings)
@@ -146,6 +149,12 @@ def _culler(c: Any, config: Path, site_file: Path) -> None:
     place = {"MLINFN_CONFIG": str(site_file), "TRAITLETS_APPLICATION_RAISE_CONFIG_FILE_ERROR": "1"}
     c.JupyterHub.services = [{"name": "culler", "command": command, "environment": place}]
     c.JupyterHub.load_roles = [{"name": "culler", "scopes": CULLER_SCOPES, "services": ["culler"]}]
+
+
+def _command(c: Any, settings: Settings) -> None:
+    """`mlinfn labs` may do what the culler may, and nothing else."""
+    c.JupyterHub.services.append({"name": COMMAND, "api_token": login.secret(settings, "command_token")})
+    c.JupyterHub.load_roles.append({"name": COMMAND, "scopes": CULLER_SCOPES, "services": [COMMAND]})
 
 
 def _backup(c: Any, settings: Settings) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from .. import __version__
 from ..errors import OperatorError, UserError
-from . import alerts, backup, config, demo, gpus, health, iam, images, init, restore, stack, users
+from . import alerts, backup, config, demo, gpus, health, iam, images, init, labs, restore, stack, users
 
 NOT_WELL = 1
 USAGE = 2
@@ -52,6 +52,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(users.app, name="users")
 app.add_typer(iam.app, name="iam")
 app.add_typer(demo.app, name="demo")
+app.add_typer(labs.app, name="labs")
 app.add_typer(images.app, name="images")
 app.add_typer(backup.app, name="backup")
 app.add_typer(alerts.app, name="alerts")

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from . import completing
 from .output import Json, as_json, aside, lines, table
 from .site import Site
 
 app = typer.Typer(help="Copies of everything that people made.", no_args_is_help=True)
-Target = Annotated[str | None, typer.Option("--target", metavar="T", help="Only this target.")]
+Target = Annotated[str | None, typer.Option(
+    "--target", metavar="T", help="Only this target.", autocompletion=completing.targets)]
 When = Annotated[str, typer.Option("--when", metavar="W", help="latest, a date, a time, or the id of a snapshot.")]
 Say = Callable[[Mapping[str, Any]], None]
 
@@ -96,7 +98,8 @@ def restore(
 def forget(
     context: typer.Context,
     snapshots: Annotated[list[str], typer.Argument(metavar="SNAPSHOT...", help="Ids, as `backup list` has them.")],
-    target: Annotated[str, typer.Option("--target", metavar="T", help="Where they are.")],
+    target: Annotated[str, typer.Option(
+        "--target", metavar="T", help="Where they are.", autocompletion=completing.targets)],
     json: Json = False,
 ) -> None:
     """Remove snapshots, and what no other needs of them, for ever."""
@@ -107,7 +110,9 @@ def forget(
 @app.command()
 def adopt(
     context: typer.Context,
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="As in `backup.targets`.")], json: Json = False,
+    target: Annotated[str, typer.Argument(
+        metavar="TARGET", help="As in `backup.targets`.", autocompletion=completing.targets)],
+    json: Json = False,
 ) -> None:
     """Have this machine write to a target in place of another one, which does not any more."""
     (done,) = _work(context.obj, target, "adopt", json=json)

@@ -17,14 +17,14 @@ from .. import network as labs_network
 from ..errors import OperatorError
 from ..rooms import rooms_of
 from ..settings import Settings
-from . import backup_service, compose, cvmfs_service, gpu_service, monitoring_service, put_back, tls_service
+from . import backup_service, compose, cvmfs_service, gpu_service, hub_api, monitoring_service, put_back, tls_service
 from .site import CHECKOUT, Site
 
 FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "monitoring", "run", "secrets")
 PROXY_UID = 69001
 READERS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "hub": (0, ("proxy_token", "cookie_secret", "crypt_key", "backup_export_token", backup_page.PAGE.secret,
-                "prometheus_token", "grafana_token")),
+                "prometheus_token", "grafana_token", hub_api.TOKEN)),
     "proxy": (PROXY_UID, ("proxy_token",)),
     "backup": (0, ("backup_export_token", "backup_key")),
     backup_page.SERVICE: (backup_page.PAGE.uid, (backup_page.PAGE.secret,)),

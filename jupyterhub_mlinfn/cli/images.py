@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from . import completing
 from .output import Json, as_json, aside, lines, table
 
 DAY_S = 86400.0
@@ -61,7 +62,8 @@ def _hints(found) -> list[str]:
 @app.command()
 def pull(
     context: typer.Context,
-    images: Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...", help="Only these.")] = None,
+    images: Annotated[list[str] | None, typer.Argument(
+        metavar="[IMAGE]...", help="Only these.", autocompletion=completing.pulled)] = None,
     json: Json = False,
 ) -> None:
     """Fetch the offered images that are not ours, the newest of their tags. Exit code 1 if one cannot be had."""
@@ -102,7 +104,8 @@ def _pull(image: str) -> str:
 @app.command()
 def build(
     context: typer.Context,
-    images: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these, such as lab-ml.")] = None,
+    images: Annotated[list[str] | None, typer.Argument(
+        metavar="[NAME]...", help="Only these, such as lab-ml.", autocompletion=completing.buildable)] = None,
     torch: Annotated[str | None, typer.Option("--torch", help="PyTorch of lab-ml: cuda, or none.")] = None,
     json: Json = False,
 ) -> None:

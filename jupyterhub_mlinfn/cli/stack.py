@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from . import completing
 from .output import Json, as_json, aside, counted, lines
 
 WHO = {
@@ -85,7 +86,8 @@ def logs(
         metavar="[SERVICE]...",
         help="hub, proxy, guard, iam-demo, traefik, certificate, gpus, cvmfs, cvmfs-probe, collab, backup, "
              "backup-page, prometheus, node-exporter, alertmanager, dirsize, grafana, cadvisor, "
-             "dcgm-exporter.")] = None,
+             "dcgm-exporter.",
+        autocompletion=completing.services)] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is logged from now on.")] = False,
     tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="How many old lines of each service.")] = 100,
     json: Json = False,

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UserError
+from . import completing
 from .output import Json, as_json, lines, table
 from .site import Site
 
@@ -24,7 +25,8 @@ ELSEWHERE = {
 }
 """Where people come from, by `login`."""
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="User name; capitals do not matter.")]
+Name = Annotated[str, typer.Argument(
+    metavar="NAME", help="User name; capitals do not matter.", autocompletion=completing.people)]
 Groups = Annotated[list[str] | None, typer.Option("--group", metavar="G", help="A group of theirs. Repeat for more.")]
 Stdin = Annotated[bool, typer.Option("--stdin", help="Read the password from the first line of standard input.")]
 

@@ -67,7 +67,7 @@ def test_each_secret_belongs_to_its_reader(site, fstab):
         "hub/backup_export_token": (0o600, 0), "backup/backup_export_token": (0o600, 0),
         "backup/backup_key": (0o600, 0), "backup/targets.ini": (0o600, 0), "hub/backup_page_token": (0o600, 0),
         "backup-page": (0o700, 69006), "backup-page/backup_page_token": (0o600, 69006),
-        "hub/prometheus_token": (0o600, 0), "prometheus": (0o700, 69007),
+        "hub/prometheus_token": (0o600, 0), "hub/command_token": (0o600, 0), "prometheus": (0o700, 69007),
         "prometheus/prometheus_token": (0o600, 69007), "alertmanager": (0o700, 69009),
         "hub/grafana_token": (0o600, 0), "grafana": (0o700, 69010),
         "grafana/grafana_token": (0o600, 69010), "grafana/grafana_key": (0o600, 69010),

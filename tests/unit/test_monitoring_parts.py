@@ -44,7 +44,7 @@ def test_the_hub_is_asked_with_the_token_and_labs_that_went_are_gone_at_once():
 
 def test_prometheus_may_read_the_hubs_metrics_and_nothing_else(tmp_path):
     (tmp_path / "secrets/hub").mkdir(parents=True)
-    for name in ("proxy_token", "prometheus_token"):
+    for name in ("proxy_token", "prometheus_token", "command_token"):
         (tmp_path / "secrets/hub" / name).write_text(name)
     c = Config()
     hub.configure(c, Settings(root=tmp_path, backup={"targets": []}), tmp_path / "culler", tmp_path / "mlinfn.yaml")

@@ -1,0 +1,95 @@
+"""`mlinfn labs`: what is made of the hub's answer and of the Engine's, and what TAB offers."""
+
+import os
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from jupyterhub_mlinfn.cli import labs
+from jupyterhub_mlinfn.cli.labs_seen import Lab, ago, listed
+from jupyterhub_mlinfn.errors import UserError
+
+MLINFN = Path(sys.executable).with_name("mlinfn")
+NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
+ANNA = {"started": "2026-11-25T10:00:00Z", "last_activity": "2026-11-25T11:55:00Z", "pending": None}
+
+
+def container(user: str, **labels) -> dict:
+    """What `docker inspect` says of a lab, as far as it is read."""
+    named = {f"it.infn.mlinfn.{name}": value for name, value in {"user": user, "server": "", **labels}.items()}
+    return {"Config": {"Labels": named}, "State": {"StartedAt": "2026-11-25T10:00:01.123456789Z"},
+            "HostConfig": {"Memory": 2**31, "CpuQuota": 150000, "CpuPeriod": 100000}}  # fmt: skip
+
+
+def test_a_lab_is_what_the_hub_and_its_container_say():
+    there = container("anna", profile="lab", image="mlinfn/lab:1", gpus="GPU-1,GPU-2")
+    (found,) = listed([there], {("anna", ""): ANNA})
+    assert found == Lab("anna", "", "running", "lab", "mlinfn/lab:1", 2**31, 1.5, ("GPU-1", "GPU-2"),
+                        "2026-11-25T10:00:00Z", "2026-11-25T11:55:00Z")  # fmt: skip
+
+
+def test_what_only_one_of_them_knows_is_listed_as_well():
+    servers = {("zoe", "night"): {"pending": "spawn", "last_activity": None}, ("bob", ""): {"pending": "stop"}}
+    found = listed([container("anna"), container("bob")], servers)
+    assert [(each.name, each.state) for each in found] == [
+        ("anna", "unknown to the hub"), ("bob", "stopping"), ("zoe/night", "starting")]  # fmt: skip
+
+
+def test_without_the_hub_the_containers_are_listed():
+    (found,) = listed([container("anna")], None)
+    assert (found.state, found.since, found.active) == ("running", "2026-11-25T10:00:01.123456789Z", None)
+
+
+@pytest.mark.parametrize(("moment", "said"), [
+    ("2026-11-25T11:59:30Z", "now"), ("2026-11-25T11:55:00.5Z", "5 min"), ("2026-11-25T08:00:00Z", "4 h"),
+    ("2026-11-20T12:00:00Z", "5 d"), (None, ""), ("2026-11-25T12:00:30Z", "now"),
+])  # fmt: skip
+def test_times_are_said_as_people_say_them(moment, said):
+    assert ago(moment, NOW) == said
+
+
+def test_labs_are_chosen_by_the_names_that_are_listed():
+    there = [("anna", ""), ("zoe", "night"), ("zoe", "")]
+    assert labs.chosen(["zoe/night", "anna/", "anna"], there) == [("zoe", "night"), ("anna", "")]
+    assert labs.chosen([], there) == [("anna", ""), ("zoe", ""), ("zoe", "night")]
+    with pytest.raises(UserError, match=r"bob has no lab\. There is: anna, zoe, zoe/night\."):
+        labs.chosen(["bob"], there)
+
+
+@pytest.fixture
+def offered(tmp_path):
+    """Call it with what was typed: what TAB offers then, on a site with two people and two targets."""
+    (tmp_path / "root/hub").mkdir(parents=True)
+    (tmp_path / "root/hub/passwords.json").write_text('{"anna": {}, "albert": {}, "zoe": {}}')
+    (tmp_path / "mlinfn.yaml").write_text(
+        f"root: {tmp_path}/root\nbackup: {{targets: [/srv/backup, 's3:https://s3.example.org/b']}}\n"
+        "images: [{slug: x, title: X, image: registry.example.org/a/x}]\n")  # fmt: skip
+
+    def run(words: str, config: Path = tmp_path / "mlinfn.yaml"):
+        said = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_MLINFN_COMPLETE": "complete_bash",
+                "MLINFN_CONFIG": str(config)}  # fmt: skip
+        done = subprocess.run([MLINFN], env={**os.environ, **said}, text=True, capture_output=True, timeout=20)
+        assert done.stderr == ""
+        return done.stdout.split()
+
+    return run
+
+
+@pytest.mark.parametrize(("words", "names"), [
+    ("mlinfn users password a", ["albert", "anna"]),
+    ("mlinfn backup run --target s", ["s3:https://s3.example.org/b"]),
+    ("mlinfn images pull ", ["registry.example.org/a/x:latest"]),
+    ("mlinfn images build lab-", ["lab-conda", "lab-ml"]),
+    ("mlinfn logs gu", ["guard"]),
+    ("mlinfn labs s", ["stop"]),
+])  # fmt: skip
+def test_tab_offers_names_that_are_there(offered, words, names):
+    assert offered(words) == names
+
+
+@pytest.mark.parametrize("words", ["mlinfn users password a", "mlinfn labs stop ", "mlinfn --config /no/x logs h"])
+def test_tab_is_silent_where_nothing_is_known(offered, words):
+    assert offered(words, config=Path("/nonexistent/mlinfn.yaml")) == []
