@@ -8,19 +8,33 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .. import __version__
 from ..errors import OperatorError, UserError
-from . import alerts, backup, config, demo, gpus, health, iam, images, init, labs, restore, stack, users
+from . import alerts, backup, config, demo, gpus, health, iam, images, init, interrupt, labs, restore, stack, users
 
 NOT_WELL = 1
 USAGE = 2
 
+
+class Verbs(TyperGroup):
+    """The verbs. Ctrl-C in one that has nothing else to say about it is answered with a sentence."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """What the verb gives. Raises OperatorError if it was interrupted."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, typer.Abort):
+            raise OperatorError(interrupt.SAID) from None
+
+
 app = typer.Typer(
     name="mlinfn",
+    cls=Verbs,
     help="Keeps a JupyterHub with GPUs on one machine. Every verb takes --json. Exit: 0 well, 1 not, 2 usage.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 import subprocess
 import tempfile
 import zlib
@@ -15,7 +16,7 @@ from typing import Any
 from .. import __version__
 from ..errors import OperatorError, UserError
 from ..settings_backup import is_folder
-from . import backup_service, compose, engine, put_back
+from . import backup_service, compose, engine, interrupt, put_back
 from .site import Site
 
 IMAGE = f"mlinfn/backup:{__version__}"
@@ -93,7 +94,12 @@ def work(container: Container, verb: str, *words: str, say: Say, typed: str = ""
     if container.into:
         engine.remove(name_of(container.into))
         put_back.empty(container.into)
-    return _answer(["docker", *container.words(), *_asked(verb, container.targets), *words], say, typed)
+    try:
+        return _answer(["docker", *container.words(), *_asked(verb, container.targets), *words], say, typed)
+    except KeyboardInterrupt:
+        if container.into:
+            engine.remove(name_of(container.into))
+        raise
 
 
 def in_service(site: Site, verb: str, targets: Sequence[str], say: Say, *words: str) -> Any:
@@ -101,7 +107,8 @@ def in_service(site: Site, verb: str, targets: Sequence[str], say: Say, *words: 
     found = compose.services(site).get(backup_service.NAME) if site.env_file.is_file() else None
     if found is None or not found["State"]["Running"]:
         raise OperatorError("The service `backup` does not run. Start it with: mlinfn up")
-    return _answer(["docker", "exec", found["Id"], *_asked(verb, targets), *words], say)
+    with interrupt.told("Interrupted here; the service goes on with it. How it ends: mlinfn backup status"):
+        return _answer(["docker", "exec", found["Id"], *_asked(verb, targets), *words], say)
 
 
 def _asked(verb: str, targets: Sequence[str]) -> list[str]:
@@ -112,13 +119,18 @@ def _asked(verb: str, targets: Sequence[str]) -> list[str]:
 def _answer(command: Sequence[str], say: Say, typed: str = "") -> Any:
     last: Mapping[str, Any] = {}
     with tempfile.TemporaryFile("w+") as said:
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said) as process:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+                              start_new_session=True) as process:  # fmt: skip
             process.stdin.write(typed.encode())
             process.stdin.close()
-            for raw in process.stdout:
-                last = json.loads(raw)
-                if "progress" in last:
-                    say(last["progress"])
+            try:
+                for raw in process.stdout:
+                    last = json.loads(raw)
+                    if "progress" in last:
+                        say(last["progress"])
+            except KeyboardInterrupt:
+                process.send_signal(signal.SIGINT)  # once, and also where no terminal sends it; Docker passes it on
+                raise
         said.seek(0)
         complaint = said.read()[-1000:]
     if "answer" in last:

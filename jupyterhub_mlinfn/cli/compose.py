@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,18 @@ def down(site: Site, *, quiet: bool) -> None:
     if site.env_file.is_file():
         all_of_them = [word for profile in PROFILES.values() for word in ("--profile", profile)]
         engine.run(words(site, *all_of_them, "down"), quiet=quiet)
+
+
+def interrupted(site: Site, before: Mapping[str, Container]) -> str:
+    """What to say after an interrupted `up`. Where nothing ran before, nothing runs any more."""
+    ran = {name for name, each in before.items() if each["State"]["Running"]}
+    if not ran:
+        down(site, quiet=True)
+        return f"Interrupted. Nothing of {site.settings.instance} ran before, so it was taken down again."
+    run = {name for name, each in services(site).items() if each["State"]["Running"]}
+    if lost := ran - run:
+        return f"Interrupted. Not running now, though before: {', '.join(sorted(lost))}. Mend it with: mlinfn up"
+    return "Interrupted. The services that ran before go on, and so do labs. To finish: mlinfn up"
 
 
 def restart_if_settings_are_newer(site: Site, *, quiet: bool) -> bool:

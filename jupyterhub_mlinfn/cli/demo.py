@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from .output import Json, as_json, lines
+from .turn import in_turn
 
 app = typer.Typer(help="The made-up people of `login: demo`.", no_args_is_help=True)
 
 
 @app.command()
+@in_turn
 def passwords(
     context: typer.Context,
     renew: Annotated[bool, typer.Option("--renew", help="New ones for all, also for who has one.")] = False,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OperatorError
+from . import interrupt
 
 ANSWER_S = 30
 NOT_INSTALLED = "There is no `docker` command on this machine. ./install.sh installs Docker."
@@ -123,9 +124,13 @@ def last_lines(container: str, count: int = 15) -> str:
 
 
 def run(words: Sequence[str], *, quiet: bool) -> None:
-    """Run `docker WORDS` in the foreground, its own progress on standard error unless `quiet`."""
-    done = subprocess.run(["docker", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE if quiet else None,
-                          text=True)
+    """Run `docker WORDS` to its end, its own progress on standard error unless `quiet`.
+
+    Ctrl-C does not reach it: Compose would leave a service removed and not yet made anew.
+    """
+    with interrupt.held():
+        done = subprocess.run(["docker", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE if quiet else None,
+                              text=True, start_new_session=True)  # fmt: skip
     if done.returncode:
         why = f" It said: {done.stderr.strip()}" if quiet else " The reason is above."
         raise OperatorError(f"`docker {' '.join(words[:1])}` did not work.{why}")

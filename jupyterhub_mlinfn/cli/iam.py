@@ -9,11 +9,13 @@ import typer
 
 from ..errors import UserError
 from .output import Json, as_json, lines
+from .turn import in_turn
 
 app = typer.Typer(help="The identity service that people log in through.", no_args_is_help=True)
 
 
 @app.command()
+@in_turn
 def client(
     context: typer.Context,
     client_id: Annotated[str, typer.Argument(metavar="ID", help="The client's id, as the identity service gave it.")],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from typing import Annotated
@@ -10,6 +12,7 @@ import typer
 
 from . import completing
 from .output import Json, as_json, aside, lines, table
+from .turn import in_turn
 
 DAY_S = 86400.0
 SHOWN_EVERY = 10
@@ -102,6 +105,7 @@ def _pull(image: str) -> str:
 
 
 @app.command()
+@in_turn
 def build(
     context: typer.Context,
     images: Annotated[list[str] | None, typer.Argument(
@@ -127,15 +131,20 @@ def build(
 
 
 def _build(names: list[str], torch: str, json: bool) -> int:
-    """Exit status of the checkout's own builder, which tells its progress."""
+    """Exit status of the checkout's own builder, which tells its progress.
+
+    Ctrl-C is passed on to it and to what it has started: it puts away what it has on the disk, and says so.
+    """
     from .site import CHECKOUT
 
     command = [sys.executable, "-B", str(CHECKOUT / "images/build"), f"--torch={torch}", *names]
-    with subprocess.Popen(command, stdout=sys.stderr if json else None) as process:
+    with subprocess.Popen(command, stdout=sys.stderr if json else None, start_new_session=True) as process:
         try:
             return process.wait()
-        except KeyboardInterrupt:  # the builder hears it as well, and puts away what it has on the disk
-            return process.wait()
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait()
+            raise typer.Exit(1) from None
 
 
 @app.callback()

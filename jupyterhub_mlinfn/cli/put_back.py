@@ -106,6 +106,16 @@ def staging(root: Path) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def given_up(root: Path) -> Iterator[None]:
+    """After Ctrl-C in the block, nothing is left of what was restored. Raises OperatorError then, which says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        shutil.rmtree(root / STAGING, ignore_errors=True)
+        raise OperatorError(f"Interrupted. Nothing in {root} was changed. Again: the same command.") from None
+
+
 def is_complete(root: Path) -> bool:
     """True if everything was restored, and perhaps not all of it is in its place."""
     return (root / STAGING / COMPLETE).exists()

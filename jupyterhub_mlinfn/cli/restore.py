@@ -57,26 +57,28 @@ def restore(
 
 def _restored(site: Site, wanted: tuple[str, str, str, bool], secrets: Path, say: Any) -> dict[str, Any]:
     from ..settings import load
-    from . import backup_container, put_back
+    from . import backup_container, interrupt, put_back, turn
 
     source, when, instance, partial = wanted
     words = ["--when", when, *(["--instance", instance] if instance else [])]
     told = backup_container.work(backup_container.Container(site, secrets, [source]), "settings", *words, say=say)
     (secrets / "mlinfn.yaml").write_text(told["text"] or _own(site.config, partial))
     settings = load(secrets / "mlinfn.yaml")
-    put_back.refuse_running(settings.instance, _containers(settings.instance))
-    put_back.refuse_mounts(settings.root)
-    with put_back.alone(settings.root):
+    with turn.taken(settings.root, "mlinfn restore"):
+        put_back.refuse_running(settings.instance, _containers(settings.instance))
+        put_back.refuse_mounts(settings.root)
         if not put_back.is_complete(settings.root):
             of = f"{source}, {told['instance']}, {told['time']}"
             if not partial or not put_back.came(settings.root, of):
                 folder = put_back.staging(settings.root)
                 container = backup_container.Container(site, secrets, [source], into=folder)
-                done = backup_container.work(container, "everything", *words, say=say)
+                with put_back.given_up(settings.root):
+                    done = backup_container.work(container, "everything", *words, say=say)
                 put_back.note(folder / put_back.MISSING, of, [path for each in done for path in each["missing"]])
             put_back.complete(settings.root, told["time"], partial=partial)
         moment = put_back.moment(settings.root)  # of the one before, if that was interrupted
-        before = put_back.swap(settings.root, site.config)
+        with interrupt.deaf():  # of some renames
+            before = put_back.swap(settings.root, site.config)
     return {"instance": told["instance"], "time": moment, "root": str(settings.root),
             "before": str(before) if before else None,
             "missing": put_back.noted(settings.root / put_back.MISSING)}  # fmt: skip

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from ..errors import OperatorError
 from . import completing
 from .output import Json, as_json, aside, counted, lines
+from .turn import in_turn
 
 WHO = {
     "local": "Somebody new to log in: mlinfn users add NAME",
@@ -19,7 +21,7 @@ WHO = {
 
 def register(app: typer.Typer) -> None:
     """Put the verbs of this module into the command."""
-    for verb in (prepare, up, down, logs):
+    for verb in (in_turn(prepare), in_turn(up), in_turn(down), logs):
         app.command()(verb)
 
 
@@ -44,14 +46,18 @@ def up(
 
     site = context.obj
     compose.check_before(site)
-    done = ground.prepare(site)
-    for each in done:
-        aside(each)
-    failed = compose.up(site, quiet=json)
-    for each in failed:
-        aside(each)
-    restarted = compose.restart_if_settings_are_newer(site, quiet=json)
-    compose.wait_until_well(site, limit_s=wait, say=(lambda text: None) if json else aside)
+    before = compose.services(site)
+    try:
+        done = ground.prepare(site)
+        for each in done:
+            aside(each)
+        failed = compose.up(site, quiet=json)
+        for each in failed:
+            aside(each)
+        restarted = compose.restart_if_settings_are_newer(site, quiet=json)
+        compose.wait_until_well(site, limit_s=wait, say=(lambda text: None) if json else aside)
+    except KeyboardInterrupt:
+        raise OperatorError(compose.interrupted(site, before)) from None
     url = compose.url(site.settings)
     if json:
         as_json({"url": url, "done": done, "restarted": restarted, "failed": failed})
@@ -97,6 +103,10 @@ def logs(
 
     from . import compose
 
-    for service, text in compose.logs(context.obj, services or [], follow=follow, tail=tail):
-        line = json_.dumps({"service": service, "line": text}, ensure_ascii=False) if json else f"{service:8} {text}"
-        lines(line)
+    try:
+        for service, text in compose.logs(context.obj, services or [], follow=follow, tail=tail):
+            as_object = {"service": service, "line": text}
+            lines(json_.dumps(as_object, ensure_ascii=False) if json else f"{service:8} {text}")
+    except KeyboardInterrupt:
+        if not follow:  # else it is the way to end it
+            raise

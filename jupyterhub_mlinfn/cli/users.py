@@ -16,6 +16,7 @@ from ..errors import UserError
 from . import completing
 from .output import Json, as_json, lines, table
 from .site import Site
+from .turn import in_turn
 
 app = typer.Typer(help="People who may log in, with `login: local`; names, with others.", no_args_is_help=True)
 
@@ -32,6 +33,7 @@ Stdin = Annotated[bool, typer.Option("--stdin", help="Read the password from the
 
 
 @app.command()
+@in_turn
 def add(
     context: typer.Context,
     name: Name,
@@ -67,6 +69,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
 
 
 @app.command()
+@in_turn
 def remove(context: typer.Context, name: Name, json: Json = False) -> None:
     """Let somebody in no more. Their files stay."""
     from .. import passwords
@@ -81,6 +84,7 @@ def remove(context: typer.Context, name: Name, json: Json = False) -> None:
 
 
 @app.command()
+@in_turn
 def password(context: typer.Context, name: Name, stdin: Stdin = False, json: Json = False) -> None:
     """Give somebody a new password, and print it. Nobody is logged out by this."""
     from .. import passwords
@@ -94,6 +98,7 @@ def password(context: typer.Context, name: Name, stdin: Stdin = False, json: Jso
 
 
 @app.command()
+@in_turn
 def change(
     context: typer.Context,
     name: Name,
@@ -121,6 +126,7 @@ def change(
 
 
 @app.command()
+@in_turn
 def relink(context: typer.Context, name: Name, json: Json = False) -> None:
     """Give a user name, with its files, to whoever logs in with it next. For people of an identity service."""
     from .. import passwords
