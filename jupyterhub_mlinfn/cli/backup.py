@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import completing
+from . import completing, interrupt
 from .output import Json, as_json, aside, lines, table
 from .site import Site
 
@@ -62,7 +62,7 @@ def check(context: typer.Context, target: Target = None, read: Annotated[
     str, typer.Option("--read", metavar="SHARE", help="Read so much of the data as well, such as 10%.")] = "",
     json: Json = False,
 ) -> None:
-    """Check the repositories, with all lists of files as they are there. Exit code 1 if one is damaged."""
+    """Check the repositories. With all lists of files as they are there; exit code 1 if one is damaged."""
     done = _work(context.obj, target, "check", *([share(read)] if read else []), json=json)
     _tell({"sound": done}, [f"{each} is sound." for each in done], json)
 
@@ -82,7 +82,7 @@ def restore(
 
     restoring.parsed(what)
     one = _targets(context.obj, target)[:1]
-    with put_back.beside(to) as folder:
+    with interrupt.told(interrupt.UNCHANGED), put_back.beside(to) as folder:
         done = _work(context.obj, one[0], "restore", "--when", when, "--", what, into=folder, json=json)
         if not partial:
             put_back.refuse_missing(done["missing"])
@@ -97,7 +97,7 @@ def restore(
 @app.command()
 def forget(
     context: typer.Context,
-    snapshots: Annotated[list[str], typer.Argument(metavar="SNAPSHOT...", help="Ids, as `backup list` has them.")],
+    snapshots: Annotated[list[str], typer.Argument(metavar="SNAPSHOT", help="Ids, as `backup list` has them.")],
     target: Annotated[str, typer.Option(
         "--target", metavar="T", help="Where they are.", autocompletion=completing.targets)],
     json: Json = False,
@@ -114,7 +114,7 @@ def adopt(
         metavar="TARGET", help="As in `backup.targets`.", autocompletion=completing.targets)],
     json: Json = False,
 ) -> None:
-    """Have this machine write to a target in place of another one, which does not any more."""
+    """Have this machine write to a target in place of another one. That one does not any more."""
     (done,) = _work(context.obj, target, "adopt", json=json)
     new = "" if done["repository"] else " Nothing is there: the next run makes a new repository."
     _tell(done, [f"{target} is this machine's from now on.{new} Copy now: mlinfn backup run"], json)
@@ -148,7 +148,7 @@ def key(
     check: Annotated[bool, typer.Option("--check", help="Say whether your copy opens the targets.")] = False,
     json: Json = False,
 ) -> None:
-    """Print the key for your safe, the first time; then say how to test your copy of it."""
+    """Print the key for your safe, the first time. Then say how to test your copy of it."""
     from . import put_back
 
     if check:

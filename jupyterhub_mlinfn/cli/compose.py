@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -232,7 +234,12 @@ def logs(site: Site, names: Sequence[str], *, follow: bool, tail: int) -> Iterat
         raise OperatorError(f"{site.settings.instance} was never started. Start it with: mlinfn up")
     more = ["--follow"] if follow else []
     command = words(site, "logs", "--no-color", "--timestamps", "--tail", str(tail), *more, *names)
-    with subprocess.Popen(["docker", *command], stdout=subprocess.PIPE, text=True, errors="replace") as process:
-        for line in process.stdout:
-            container, _, text = line.rstrip("\n").partition(" | ")
-            yield ANSI.sub("", container).strip().removeprefix(f"{site.settings.instance}-"), text
+    with subprocess.Popen(["docker", *command], stdout=subprocess.PIPE, text=True, errors="replace",
+                          start_new_session=True) as process:  # fmt: skip
+        try:
+            for line in process.stdout:
+                container, _, text = line.rstrip("\n").partition(" | ")
+                yield ANSI.sub("", container).strip().removeprefix(f"{site.settings.instance}-"), text
+        finally:  # Compose itself would have a word to say about Ctrl-C
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)

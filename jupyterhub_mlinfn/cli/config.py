@@ -13,7 +13,7 @@ app = typer.Typer(help="The settings, mlinfn.yaml.", no_args_is_help=True)
 
 @app.command()
 def check(context: typer.Context, json: Json = False) -> None:
-    """Say everything that is wrong with the settings, or that nothing is."""
+    """Say all that is wrong with the settings, or that nothing is."""
     from .. import options, room_names
 
     site = context.obj
@@ -57,7 +57,7 @@ def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="The reference page instead.")] = False,
     json: Json = False,
 ) -> None:
-    """What may be in mlinfn.yaml, as JSON Schema (which editors understand)."""
+    """What may be in mlinfn.yaml. As JSON Schema, which editors understand."""
     from ..settings import Settings
     from . import reference
 

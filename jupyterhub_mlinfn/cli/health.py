@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from .output import Json, as_json, lines
+from .output import Json, as_json, beside, coloured, lines
 
 SIGNS = {"green": ("ok", "green"), "amber": ("look", "yellow"), "red": ("BAD", "red")}
+INDENT = 22
+"""Where reasons begin."""
 
 
 def register(app: typer.Typer) -> None:
     """Put the verbs of this module into the command."""
     app.command()(status)
-    app.command()(doctor)
+    app.command(short_help="What may be wrong with the machine and the instance.")(doctor)
 
 
 def status(context: typer.Context, json: Json = False) -> None:
@@ -57,6 +59,7 @@ def answer(found, json: bool) -> None:
 def line(found) -> None:
     """Print one finding, with what mends it."""
     sign, colour = SIGNS[found.level]
-    lines(f"{typer.style(f'{sign:5}', fg=colour, bold=found.level == 'red')}{found.title:17}{found.reason}")
+    head = f"{coloured(f'{sign:5}', colour, bold=found.level == 'red')}{found.title:17}"
+    beside(head, found.reason, INDENT)
     if found.remedy:
-        lines(f"{'':22}-> {found.remedy}")
+        lines(f"{'':{INDENT}}-> {found.remedy}")

@@ -42,7 +42,7 @@ def client(
 
 @app.command()
 def check(context: typer.Context, json: Json = False) -> None:
-    """Whether people could log in: discovery, clock, scopes, client and redirect URI. Exit code 1 if not."""
+    """Whether people could log in, and what is in the way. Exit code 1 if they could not."""
     from . import health, registration
 
     health.answer(registration.findings(registration.of(context.obj.settings)), json)

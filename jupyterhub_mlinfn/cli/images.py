@@ -66,10 +66,10 @@ def _hints(found) -> list[str]:
 def pull(
     context: typer.Context,
     images: Annotated[list[str] | None, typer.Argument(
-        metavar="[IMAGE]...", help="Only these.", autocompletion=completing.pulled)] = None,
+        metavar="IMAGE", help="Only these.", autocompletion=completing.pulled)] = None,
     json: Json = False,
 ) -> None:
-    """Fetch the offered images that are not ours, the newest of their tags. Exit code 1 if one cannot be had."""
+    """Fetch the offered images that are not ours. The newest of their tags; exit code 1 if one cannot be had."""
     from . import engine, offered
 
     engine.info()
@@ -109,11 +109,11 @@ def _pull(image: str) -> str:
 def build(
     context: typer.Context,
     images: Annotated[list[str] | None, typer.Argument(
-        metavar="[NAME]...", help="Only these, such as lab-ml.", autocompletion=completing.buildable)] = None,
+        metavar="NAME", help="Only these, such as lab-ml.", autocompletion=completing.buildable)] = None,
     torch: Annotated[str | None, typer.Option("--torch", help="PyTorch of lab-ml: cuda, or none.")] = None,
     json: Json = False,
 ) -> None:
-    """Build the offered images that are ours, where something has changed. Exit code 1 if one cannot be had."""
+    """Build the offered images that are ours. Only where something has changed; exit code 1 if one cannot be had."""
     from ..errors import UserError
     from . import engine, offered
 

@@ -14,6 +14,7 @@ from ..errors import OperatorError
 from .output import aside
 
 SAID = "Interrupted. What was done so far stays; the rest was not begun."
+UNCHANGED = "Interrupted. Nothing was changed. Again: the same command."
 WAIT = "One moment: what Docker has begun ends first. Ctrl-C again cuts it off."
 
 

@@ -41,7 +41,7 @@ def labs(context: typer.Context, json: Json = False) -> None:
 def stop(
     context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(
-        metavar="[LAB]...", help="PERSON or PERSON/SERVER, as `mlinfn labs` has it.",
+        metavar="LAB", help="PERSON or PERSON/SERVER, as `mlinfn labs` has it.",
         autocompletion=completing.labs)] = None,
     everybody: Annotated[bool, typer.Option("--all", help="All labs.")] = False,
     json: Json = False,

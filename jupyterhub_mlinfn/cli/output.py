@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
@@ -26,6 +30,19 @@ def lines(*texts: str) -> None:
 def aside(text: str) -> None:
     """Say something that is no part of the answer, on standard error."""
     typer.echo(text, err=True)
+
+
+def coloured(text: str, colour: str, *, bold: bool = False) -> str:
+    """The text in a colour, where somebody can see it and has not asked for none."""
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return text if plain else typer.style(text, fg=colour, bold=bold)
+
+
+def beside(head: str, text: str, indent: int) -> None:
+    """Print text beside a head of that width: on a terminal in a column of its own, for programs on one line."""
+    width = shutil.get_terminal_size().columns - indent if sys.stdout.isatty() else WIDEST
+    first, *more = textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False) or [""]
+    lines(head + first, *(" " * indent + each for each in more))
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -108,12 +108,12 @@ def staging(root: Path) -> Path:
 
 @contextlib.contextmanager
 def given_up(root: Path) -> Iterator[None]:
-    """After Ctrl-C in the block, nothing is left of what was restored. Raises OperatorError then, which says so."""
+    """After Ctrl-C in the block, nothing is left of what was restored."""
     try:
         yield
     except KeyboardInterrupt:
         shutil.rmtree(root / STAGING, ignore_errors=True)
-        raise OperatorError(f"Interrupted. Nothing in {root} was changed. Again: the same command.") from None
+        raise
 
 
 def is_complete(root: Path) -> bool:

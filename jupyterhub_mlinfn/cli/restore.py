@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import files
+from . import interrupt
 from .output import Json, as_json, lines
 from .site import Site
 
@@ -37,10 +38,10 @@ def restore(
     partial: Annotated[bool, typer.Option("--partial", help="Also without what the target has lost.")] = False,
     json: Json = False,
 ) -> None:
-    """Get everything back on a new machine: people, uids, files, secrets, settings. The services must be down."""
+    """Get everything back on a new machine: people, files, secrets. The settings as well. Services must be down."""
     from .backup import progress
 
-    with _secrets(key, credentials) as secrets:
+    with interrupt.told(interrupt.UNCHANGED), _secrets(key, credentials) as secrets:
         done = _restored(context.obj, (source, when, instance, partial), secrets, progress(json))
     if json:
         as_json(done)
@@ -57,7 +58,7 @@ def restore(
 
 def _restored(site: Site, wanted: tuple[str, str, str, bool], secrets: Path, say: Any) -> dict[str, Any]:
     from ..settings import load
-    from . import backup_container, interrupt, put_back, turn
+    from . import backup_container, put_back, turn
 
     source, when, instance, partial = wanted
     words = ["--when", when, *(["--instance", instance] if instance else [])]

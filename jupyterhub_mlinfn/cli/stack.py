@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def prepare(context: typer.Context, json: Json = False) -> None:
-    """Make the folders, the secrets, the tmpfs and Compose's variables, where they are not right yet."""
+    """Make the folders, secrets and files that services need. What is right is left alone."""
     from . import ground
 
     done = ground.prepare(context.obj)
@@ -41,7 +41,7 @@ def up(
     wait: Annotated[int, typer.Option("--wait", metavar="SECONDS", min=5, help="Longest wait for the services.")] = 180,
     json: Json = False,
 ) -> None:
-    """Start what is not running, renew what has changed, and wait until it is well. Labs go on."""
+    """Start the services, and wait until they are well. What has changed is renewed; labs go on."""
     from . import compose, ground
 
     site = context.obj
@@ -89,7 +89,7 @@ def down(
 def logs(
     context: typer.Context,
     services: Annotated[list[str] | None, typer.Argument(
-        metavar="[SERVICE]...",
+        metavar="SERVICE",
         help="hub, proxy, guard, iam-demo, traefik, certificate, gpus, cvmfs, cvmfs-probe, collab, backup, "
              "backup-page, prometheus, node-exporter, alertmanager, dirsize, grafana, cadvisor, "
              "dcgm-exporter.",

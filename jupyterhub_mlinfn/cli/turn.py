@@ -1,6 +1,6 @@
 """One command at a time changes an instance; another one is told which it is.
 
-The lock ends with the command, however that ends. What is in its file only says who has it.
+The lock ends with the command, however that ends. Its file lies beside the root; what is in it only says who has it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import typer
 
 from ..errors import OperatorError
 
-FILE = ".mlinfn.lock"
 PATIENCE_S = 3
 """So long one waits for another, so that quick ones go one after the other."""
 LOOK_EVERY_S = 0.1
@@ -39,8 +38,8 @@ def in_turn(verb: Callable[..., Any]) -> Callable[..., Any]:
 @contextlib.contextmanager
 def taken(root: Path, who: str) -> Iterator[None]:
     """No other command changes the instance with this root. Raises OperatorError where one does."""
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(root / FILE, "a+", opener=functools.partial(os.open, mode=0o600)) as file:
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with open(root.with_name(f".{root.name}.lock"), "a+", opener=functools.partial(os.open, mode=0o600)) as file:
         _lock(file, root)
         file.truncate(0)
         file.write(f"`{who}` (process {os.getpid()}, since {datetime.now():%Y-%m-%d %H:%M:%S})")

@@ -107,7 +107,7 @@ def change(
     no_groups: Annotated[bool, typer.Option("--no-groups", help="Takes them out of all groups.")] = False,
     json: Json = False,
 ) -> None:
-    """Change somebody's groups (those given replace the old ones) or admin right. It counts within a minute."""
+    """Change somebody's groups or admin right. New groups replace the old ones. It counts within a minute."""
     from .. import passwords
 
     name = passwords.check_name(name)
@@ -128,7 +128,7 @@ def change(
 @app.command()
 @in_turn
 def relink(context: typer.Context, name: Name, json: Json = False) -> None:
-    """Give a user name, with its files, to whoever logs in with it next. For people of an identity service."""
+    """Give a name and its files to whoever logs in with it next. For people of an identity service."""
     from .. import passwords
     from ..identity import Subjects
 

@@ -30,8 +30,13 @@ def test_every_verb_is_on_the_page_and_no_other():
 
 def test_the_page_shows_the_arguments_that_verbs_take():
     for verb, command in verbs().items():
-        wanted = [each.metavar or each.name for each in command.params if each.param_type_name == "argument"]
+        wanted = [_written(each) for each in command.params if each.param_type_name == "argument"]
         assert ROWS[verb][0] == " ".join([verb, *wanted]), verb
+
+
+def _written(argument) -> str:
+    name = argument.metavar if argument.required else f"[{argument.metavar}]"
+    return f"{name}..." if argument.nargs == -1 else name
 
 
 def test_every_verb_answers_in_json_where_it_is_asked_to():
@@ -45,3 +50,38 @@ def test_the_page_tells_every_option_and_no_other():
                  for word in (*each.opts, *each.secondary_opts) if word.startswith("--")} - {"--json", "--help"}
         told = set(re.findall(r"--[a-z-]+", ROWS[verb][1])) - {"--json"}
         assert told == there, verb
+
+
+def test_every_verb_and_every_option_has_help():
+    for verb, command in verbs().items():
+        assert command.help, verb
+        assert not command.get_short_help_str(65).endswith("..."), f"{verb}: the first sentence is too long for a list."
+        for each in command.params:
+            assert getattr(each, "help", None), f"{verb} {each.name}"
+
+
+def test_only_the_module_of_output_draws_with_rich():
+    texts = {each.name: each.read_text() for each in (CHECKOUT / "jupyterhub_mlinfn/cli").glob("*.py")}
+    assert [name for name, text in texts.items() if re.search(r"(?m)^\s*(from|import) rich", text)] == ["output.py"]
+
+
+REAL = {
+    "tests/stack/test_cli_stack.py": (
+        "init", "prepare", "up", "down", "logs", "status", "doctor", "alerts", "gpus", "labs", "labs stop",
+        "images list", "images build", "config check", "users add", "users list", "users password", "users change",
+        "users remove", "users relink", "iam client", "demo passwords", "backup status"),
+    "tests/stack/test_backups.py": ("backup run", "backup list", "backup restore", "backup key", "backup check",
+                                    "backup forget", "backup adopt", "restore"),
+    "tests/docker/test_images_cli.py": ("images pull",),
+    "tests/hub/test_iam_check.py": ("iam check",),
+    "tests/stack/test_monitoring.py": ("alerts test",),
+    "tests/unit/test_cli.py": ("config show", "config schema"),
+}  # fmt: skip
+"""Where each verb works on something real: a stack, an engine, an identity service, a file of settings."""
+
+
+def test_every_verb_is_tried_on_something_real():
+    assert sorted(verb for those in REAL.values() for verb in those) == sorted(verbs())
+    for name, those in REAL.items():
+        text = (CHECKOUT / name).read_text()
+        assert [verb for verb in those if f'"{verb.split()[-1]}"' not in text and f"mlinfn {verb}" not in text] == []

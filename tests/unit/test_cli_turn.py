@@ -98,7 +98,7 @@ def test_what_takes_no_time_hears_nothing():
 def test_ctrl_c_at_a_question_is_one_sentence(site):
     process = subprocess.Popen(command(site, "iam", "client", "x", "--stdin"), stdin=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
-    held = site / "root/.mlinfn.lock"
+    held = site / ".root.lock"
     until(lambda: held.is_file() and held.read_text(), 30, "its turn")
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=30)[1]

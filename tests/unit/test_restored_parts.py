@@ -92,7 +92,8 @@ def test_what_says_nothing_is_nothing(said):
 
 def test_the_hub_lets_people_restore_and_keeps_what_else_they_may(tmp_path):
     (tmp_path / "secrets/hub").mkdir(parents=True)
-    for name in ("backup_export_token", "backup_page_token", "proxy_token", "cookie_secret", "collab_token"):
+    for name in ("backup_export_token", "backup_page_token", "proxy_token", "cookie_secret", "collab_token",
+                 "command_token"):
         (tmp_path / "secrets/hub" / name).write_text("secret")
     for rooms, scopes in ((["cms"], {PAGE.access, restored.SCOPE}), ([], {restored.SCOPE})):
         c = Config()
