@@ -18,6 +18,16 @@ from jupyterhub_mlinfn.cli.example import with_values
 from jupyterhub_mlinfn.errors import OperatorError
 from jupyterhub_mlinfn.settings import load
 
+STEP = """
+set -Eeuo pipefail
+. install.d/say.sh
+exec 3>&1 >/dev/null 2>&1
+trap 'failed $? "$BASH_COMMAND"' ERR
+mlinfn() { "$MLINFN" "$@"; }
+eval "$(sed -n '/^ensure_settings() {/,/^}/p; /^write_settings() {/,/^}/p' install.sh)"
+step settings ensure_settings
+"""
+"""The one of install.sh that writes the settings, where nothing else is installed."""
 MLINFN = Path(sys.executable).with_name("mlinfn")
 EXAMPLE = CHECKOUT / "config/mlinfn.yaml"
 IAM = """
@@ -178,3 +188,22 @@ def test_an_example_that_was_changed_too_much_is_said():
         with_values(text, values(Answers(backup=["/mnt/b"])), EXAMPLE)
     mended = EXAMPLE.read_text().replace("#backup:", "backup:").replace("#  targets: [/srv", "  targets: [/old")
     assert "\n  targets: [/srv/backup]" in with_values(mended, values(Answers()), EXAMPLE)
+
+
+@pytest.mark.parametrize(("answers", "status", "said"), [
+    (None, 0, "a copy of the example"), ("port: 9000\n", 0, "/answers.yaml\n"),
+    ("porrt: 9000\n", 1, "answers.yaml:1: porrt: there is no such key. Did you mean `port`?"),
+])  # fmt: skip
+def test_install_sh_writes_settings_and_asks_nobody(tmp_path, answers, status, said):
+    (tmp_path / "answers.yaml").write_text(answers or "")
+    config = tmp_path / "new/mlinfn.yaml"
+    environ = {**os.environ, "MLINFN": str(MLINFN), "CHECKOUT": str(CHECKOUT), "LOG": "/dev/null",
+               "CONFIG": str(config), "MLINFN_CONFIG": str(config),
+               "ANSWERS": str(tmp_path / "answers.yaml") if answers else ""}  # fmt: skip
+    done = subprocess.run(["bash", "-c", STEP], cwd=CHECKOUT, env=environ, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert (done.returncode, said in done.stdout) == (status, True), done.stdout
+    if status:
+        assert "What to do: Mend " in done.stdout
+    else:
+        assert load(config).port == (9000 if answers else 8000)
