@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from docker.errors import ImageNotFound
 from ruamel.yaml import YAML
+from support.places import CHECKOUT
 
 from jupyterhub_mlinfn import __version__
 
@@ -28,9 +30,10 @@ def mlinfn(tmp_path):
         listed = [{"slug": f"img{n}", "title": "T", "image": image} for n, image in enumerate(images)]
         YAML().dump({"root": str(tmp_path / "root"), "images": listed}, tmp_path / "mlinfn.yaml")
 
-        def run(*words: str, start=subprocess.run, **options):
+        def run(*words: str, start=subprocess.run, at: Path = CHECKOUT, **options):
             options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-            environment = {**os.environ, "MLINFN_CONFIG": str(tmp_path / "mlinfn.yaml"), "NO_COLOR": "1"}
+            environment = {**os.environ, "MLINFN_CONFIG": str(tmp_path / "mlinfn.yaml"), "NO_COLOR": "1",
+                           "PYTHONPATH": str(at)}  # fmt: skip
             return start([MLINFN, "images", *words], env=environment, **options)
 
         return run
@@ -113,3 +116,26 @@ def test_an_image_that_only_a_registry_can_give_is_named_in_one_line(mlinfn, ima
         assert done.returncode == 1
         (line,) = [line for line in done.stdout.splitlines() if "lab-conda" in line]
         assert re.search(r"not to be had: no registry gives mambaorg/micromamba:[\d.]+$", line)
+
+
+@pytest.fixture
+def slow_checkout(tmp_path):
+    """A checkout whose lab takes long to build, and never comes to an end."""
+    for name in ("jupyterhub_mlinfn", "images", "config", "compose"):
+        shutil.copytree(CHECKOUT / name, tmp_path / "checkout" / name)
+    for name in ("setup.cfg", "pyproject.toml"):
+        shutil.copy(CHECKOUT / name, tmp_path / "checkout" / name)
+    with (tmp_path / "checkout/images/lab/Dockerfile").open("a") as file:
+        file.write("RUN sleep 120; false\n")
+    return tmp_path / "checkout"
+
+
+def test_a_build_that_is_interrupted_leaves_what_was(mlinfn, images, engine, slow_checkout):
+    before = engine.images.get(images["lab"]).id
+    building = mlinfn("mlinfn/lab")("build", start=subprocess.Popen, start_new_session=True, at=slow_checkout)
+    assert any("sleep" in line for line in building.stdout), building.communicate()
+    os.killpg(building.pid, signal.SIGINT)
+    said, complaint = building.communicate(timeout=30)
+    assert (building.returncode, complaint) == (1, "")
+    assert said.endswith("Stopped. What was there is as it was.\n")
+    assert engine.images.get(images["lab"]).id == before
