@@ -6,7 +6,7 @@ To add one, write the field, with the question below it, and what it sets in `va
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -72,12 +72,15 @@ def _clashes_there(answers: Answers) -> Clashes:
     """What does not fit together in the settings that these answers come to."""
     data: dict[str, Any] = {}
     for (*above, key), value in values(answers):
-        (data.setdefault(above[0], {}) if above else data)[key] = value
+        inner = data
+        for step in above:
+            inner = inner.setdefault(step, {})
+        inner[key] = value
     try:
         Settings.model_validate({**data, "images": ()})
     except ValidationError as refused:
         for error in refused.errors():
-            for more, text in error["ctx"].get("found", ()):
+            for more, text in error.get("ctx", {}).get("found", ()):
                 steps = (*error["loc"], *more)
                 yield (ANSWERS[steps[:2]], *steps[2:]) if steps[:2] in ANSWERS else steps[:1], text
 
@@ -88,14 +91,18 @@ def slug(image: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", short.lower()).strip("-")
 
 
-WITH = {"issuer": "login", "admins": "login", "mail_server": "mail"}
-"""Questions that are asked only after a certain answer to another one."""
+def _has_iam(given: Mapping[str, Any]) -> bool:
+    return given.get("login") == "iam"
+
+
+WHEN: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "issuer": _has_iam, "admins": _has_iam, "mail_server": lambda given: bool(given.get("mail"))}  # fmt: skip
+"""Questions that mean something only after certain answers to those before."""
 
 
 def is_asked(name: str, given: Mapping[str, Any]) -> bool:
-    """Whether the question means anything after the answers that were given before."""
-    before = given.get(WITH.get(name, ""))
-    return name not in WITH or before == "iam" or (name == "mail_server" and bool(before))
+    """Whether the question is asked after the answers that were given before."""
+    return name not in WHEN or WHEN[name](given)
 
 
 def values(answers: Answers) -> Iterator[tuple[tuple[str, ...], Any]]:

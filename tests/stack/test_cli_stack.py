@@ -162,6 +162,14 @@ def test_labs_are_listed_with_what_they_hold(keeper, lab):
     line = keeper.run("labs").stdout.splitlines()[1].split()
     assert line[:5] == ["anna", "lab", found["image"], "0.5G", "1"]
     assert [*hub_api.servers(keeper.site.settings, page=1)] == [("anna", "")]
+    until(lambda: offered(keeper, "mlinfn labs stop a") == "anna", 20, "TAB to offer her")
+
+
+def offered(keeper: Keeper, words: str) -> str:
+    """What the TAB key offers after these words."""
+    typed = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_MLINFN_COMPLETE": "complete_bash",
+             "MLINFN_CONFIG": str(keeper.site.config)}  # fmt: skip
+    return subprocess.run([MLINFN], env={**os.environ, **typed}, text=True, capture_output=True).stdout.strip()
 
 
 def test_an_interrupted_up_leaves_services_and_labs_as_they_were(keeper, lab):
