@@ -12,14 +12,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ..errors import OperatorError
 from ..references import OURS
 from ..settings import Settings
-from ..settings_errors import YAML_data
+from ..settings_errors import parsed, problems_of, report
 from .answers import slug
 
 Steps = Sequence[str]
-LINE = re.compile(r"#?(?P<key> *[\w-]+:) *(?P<value>.*?)(?P<gap> *)(?P<comment>#.*)?")
+LINE = re.compile(r"#?(?P<key> *[\w-]+:) *(?P<value>.*?) *(?P<comment>#.*)?")
 TOP = re.compile(r"#?\w+:")
 
 
@@ -28,15 +30,17 @@ def with_values(text: str, values: Iterable[tuple[Steps, Any]], source: Path) ->
 
     `source` is named then: a keeper who has changed that file has to go on by hand.
     """
-    before, wanted = _settings(text), dict(values)
-    new = _with_images(text, wanted.pop(("images",)))
+    before, wanted = _settings(text, source, "The settings"), dict(values)
+    images = wanted.pop(("images",))
+    new = text if _references(before) == list(map(_reference, images)) else _with_images(text, images)
     for path, value in wanted.items():
         new = new if _at(before, path) == value else _with_value(new, path, in_flow(value))
-    after = _settings(new)
-    for path, value in wanted.items():
-        if _at(after, path) != value:
-            raise OperatorError(f"{source} is not as it was shipped: there is no place in it for {'.'.join(path)}. "
-                                "Get it back from the release, or write mlinfn.yaml by hand.")  # fmt: skip
+    after = _settings(new, source, "With these answers, the settings")
+    lost = [path for path, value in wanted.items() if _at(after, path) != value]
+    lost += [("images",)] if _references(after) != list(map(_reference, images)) else []
+    if lost:
+        raise OperatorError(f"{source} is not as it was shipped: there is no place in it for {'.'.join(lost[0])}. Get "
+                            "it back from the release, or write mlinfn.yaml by hand.")  # fmt: skip
     return new
 
 
@@ -51,9 +55,17 @@ def in_flow(value: Any) -> str:
     return out.getvalue().removesuffix("...\n").rstrip("\n")
 
 
-def _settings(text: str) -> dict[str, Any]:
-    """The settings in the text, defaults included."""
-    return Settings.model_validate(YAML_data(text)).model_dump(mode="json")
+def _settings(text: str, source: Path, what: str) -> dict[str, Any]:
+    """The settings in the text, defaults included. Raises OperatorError where they are wrong."""
+    document = parsed(source, text)
+    try:
+        return Settings.model_validate(document.data or {}).model_dump(mode="json")
+    except ValidationError as refused:
+        raise OperatorError(report(source, set(problems_of(document, Settings, refused)), what)) from None
+
+
+def _references(settings: dict[str, Any]) -> list[str]:
+    return [image["image"] for image in settings["images"]]
 
 
 def _at(settings: dict[str, Any], path: Steps) -> Any:
@@ -88,11 +100,10 @@ def _line(line: str, value: str) -> str:
 
 def _with_images(text: str, names: Sequence[str]) -> str:
     """The list of images replaced by these; of ours, the lines that the text has for them."""
-    there = YAML_data(text).get("images", ())
-    if [each["image"] for each in there] == [_reference(name) for name in names]:
-        return text
     lines = text.splitlines()
-    start = next(n for n, line in enumerate(lines) if line.startswith("images:")) + 1
+    start = next((n for n, line in enumerate(lines, 1) if line.startswith("images:")), 0)
+    if not start:
+        return text
     end = next((n for n in range(start, len(lines)) if not lines[n].startswith((" ", "-"))), len(lines))
     return "\n".join([*lines[:start], *(f"  - {_entry(lines, name)}" for name in names), *lines[end:]]) + "\n"
 

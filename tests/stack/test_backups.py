@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -137,7 +136,6 @@ def test_the_machine_is_lost_and_everything_comes_back(stack, copied, s3, tmp_pa
     other = stack.root / "users/somebody/else.txt"
     other.parent.mkdir(parents=True)
     other.write_text("was here before")
-    an_interrupted_one_changes_nothing(stack, words)
     earlier = Path(answered(stack.config, *words)["before"])
     assert (earlier / "users/somebody/else.txt").read_text() == "was here before"
     assert picture(stack.root) == before
@@ -160,19 +158,6 @@ def test_a_keeper_checks_a_target_and_has_a_snapshot_forgotten(stack, copied, s3
     (gone,) = answered(stack.config, "backup", "forget", old, "--target", s3.url)["gone"]
     assert gone["kind"] == "shared"
     assert old not in [each["id"] for each in listed()]
-
-
-def an_interrupted_one_changes_nothing(stack, words) -> None:
-    """Ctrl-C at a terminal, while files come back."""
-    before = picture(stack.root), os.listdir(stack.root)
-    process = subprocess.Popen(backups.command(*words), env=backups.environment(stack.config), text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)  # fmt: skip
-    until(lambda: (stack.root / ".restoring").exists(), 60, "files to come back")
-    os.killpg(process.pid, signal.SIGINT)
-    said = process.communicate(timeout=60)
-    assert (process.returncode, said[1].splitlines()[-1]) == (
-        1, "Interrupted. Nothing was changed. Again: the same command.")  # fmt: skip
-    assert (picture(stack.root), os.listdir(stack.root)) == before
 
 
 def what_is_left_comes_back(stack, key: Path, settings: str) -> None:

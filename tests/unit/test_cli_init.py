@@ -182,10 +182,19 @@ def test_ten_questions_are_asked_of_everybody():
     assert len([name for name in Answers.model_fields if is_asked(name, {"login": "iam", "mail": "a@b"})]) == 13
 
 
-def test_an_example_that_was_changed_too_much_is_said():
-    text = EXAMPLE.read_text().replace("#backup:", "# gone:").replace("#  targets:", "#  gone:")
-    with pytest.raises(OperatorError, match=r"no place in it for backup\.targets"):
+@pytest.mark.parametrize(("old", "new", "said"), [
+    ("#  targets:", "#  gone:", r"no place in it for backup\.targets"),
+    ("images: ", "pictures: ", r"mlinfn\.yaml:9: pictures: there is no such key"),
+    ("#rooms: []", "rooms: [{name: cms, group: cms}]", "The settings have 1 mistake"),
+    ("#storage:", "storage: {extra: [{source: /mnt, target: /mnt}]}", "With these answers, the settings have 1"),
+])  # fmt: skip
+def test_an_example_that_was_changed_too_much_is_said(old, new, said):
+    text = EXAMPLE.read_text().replace(old, new, 1)
+    with pytest.raises(OperatorError, match=said):
         with_values(text, values(Answers(backup=["/mnt/b"])), EXAMPLE)
+
+
+def test_what_a_keeper_has_written_is_replaced_where_it_was_asked_for():
     mended = EXAMPLE.read_text().replace("#backup:", "backup:").replace("#  targets: [/srv", "  targets: [/old")
     assert "\n  targets: [/srv/backup]" in with_values(mended, values(Answers()), EXAMPLE)
 
