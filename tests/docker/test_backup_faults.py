@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from jupyterhub_mlinfn.backup import restoring, service, state
 from jupyterhub_mlinfn.backup.place import KEY
 from jupyterhub_mlinfn.backup.target import Run, snapshots
 from jupyterhub_mlinfn.backup.trouble import Trouble
+from jupyterhub_mlinfn.cli.backup_container import name_of
 from jupyterhub_mlinfn.settings import Settings
 
 pytestmark = pytest.mark.docker
@@ -38,6 +40,20 @@ def test_killed_runs_leave_a_sound_repository_and_the_next_one_is_good(site):
 
 def test_killed_restores_show_nothing_half_and_the_next_one_is_good(keeper):
     killed_restores(keeper, ("files", "files", "swap"))
+
+
+@pytest.mark.parametrize("what", ["files", "everything"])
+def test_ctrl_c_takes_back_what_a_restore_had_begun(keeper, what):
+    wanted = getattr(keeper, what)()
+    program = keeper.program(wanted)
+    program.start()
+    until(lambda: wanted.partial.exists() and os.listdir(wanted.partial), 60, "files to come back", every_s=1e-3)
+    os.killpg(program.process.pid, signal.SIGINT)
+    assert program.wait(60) == 1
+    assert program.text().splitlines()[-1] == "Interrupted. Nothing was changed. Again: the same command."
+    assert wanted.seen() == "old"
+    assert not wanted.partial.exists()
+    assert not keeper.engine.containers.list(all=True, filters={"name": name_of(wanted.partial)})
 
 
 def test_what_comes_back_is_what_was_there_but_for_what_is_left_out(site, tmp_path):
