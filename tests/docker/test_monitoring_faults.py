@@ -110,6 +110,6 @@ def test_after_the_clock_was_set_back_numbers_are_taken_as_before(prometheus):
 
 def test_a_full_disk_is_said_though_nothing_can_be_written_down(machine):
     """What is said comes after five minutes usually, for so long are numbers good; here after two seconds."""
-    full = machine.prometheus(18, "--query.lookback-delta=2s", data="size=1m")
+    full = machine.prometheus(18, "--query.lookback-delta=2s", data="size=600k")
     until(lambda: full.ask("up"), SECONDS, "it to work")
     until(lambda: ("NumbersLost", "prometheus") in full.alerts() and not full.ask("up"), SECONDS, "the alert")
