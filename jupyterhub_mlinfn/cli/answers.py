@@ -15,7 +15,8 @@ from pydantic import Field, ValidationError
 from ..settings import Settings
 from ..settings_backup import Target
 from ..settings_errors import Document, problems_of
-from ..settings_types import ROOT_WORDS, Clashes, Group, Hostname, Issuer, Memory, Model, Reference, text_like
+from ..settings_tls import PEM, is_of_this_machine
+from ..settings_types import ROOT_WORDS, Clashes, Group, Hostname, Issuer, Memory, Model, Reference, Slug, text_like
 from ..settings_words import Words
 
 OURS = ("lab", "lab-ml", "lab-conda")
@@ -27,6 +28,15 @@ Server = text_like(r"^[^:\s]+:\d+$", "a mail server and its port, such as mail.e
 class Answers(Model):
     host: Hostname = "localhost"
     """The name that people type into their browsers. localhost: for trying out, or behind an SSH tunnel."""
+    tls: Literal["acme", "files", "self-signed", "plain"] = "self-signed"
+    """How browsers know that it is you. acme: by Let's Encrypt; files: by a certificate of yours; self-signed: by an
+    authority of our own, for a closed network; plain: not at all, and everybody on the way reads along."""
+    provider: Slug | None = None
+    """Who keeps your DNS records, as lego calls them, such as rfc2136. Without, labs have no names of their own."""
+    certificate: PEM | None = None
+    """The path of your certificate, such as /etc/ssl/hub/cert.pem."""
+    key: PEM | None = None
+    """The path of its key."""
     port: int = Field(8000, ge=1024, le=65500)
     """The public port. This one and the next 19 belong to us."""
     root: Annotated[Path, Words(ROOT_WORDS)] = Path("/srv/mlinfn")
@@ -55,6 +65,8 @@ class Answers(Model):
     def clashes(self) -> Clashes:
         if self.login == "iam" and not self.groups:
             yield ("groups",), "is empty, so nobody could log in. Write the groups whose members may."
+        if "tls" in self.model_fields_set and is_of_this_machine(self.host):
+            yield ("tls",), f"is for a name that others type, and `host` is {self.host}. Leave it out."
         for index, image in enumerate(self.images):
             if "/" not in image and image not in OURS:
                 yield ("images", index), f"there is no image {image} of ours. There is: {', '.join(OURS)}."
@@ -64,7 +76,8 @@ class Answers(Model):
 
 
 ANSWERS = {("iam", "issuer"): "issuer", ("iam", "allowed_groups"): "groups", ("iam", "admin_groups"): "admins",
-           ("sizes", "memory"): "memory", ("backup", "targets"): "backup"}  # fmt: skip
+           ("sizes", "memory"): "memory", ("backup", "targets"): "backup", ("tls", "mode"): "tls",
+           ("tls", "certificate"): "certificate", ("tls", "key"): "key"}  # fmt: skip
 """Path in mlinfn.yaml -> the question that it comes from, where that is not called like the path's first key."""
 
 
@@ -95,7 +108,13 @@ def _has_iam(given: Mapping[str, Any]) -> bool:
     return given.get("login") == "iam"
 
 
+def _is_public(given: Mapping[str, Any]) -> bool:
+    return not is_of_this_machine(given.get("host") or "localhost")
+
+
 WHEN: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "tls": _is_public, "provider": lambda given: given.get("tls") == "acme",
+    "certificate": lambda given: given.get("tls") == "files", "key": lambda given: given.get("tls") == "files",
     "issuer": _has_iam, "admins": _has_iam, "mail_server": lambda given: bool(given.get("mail"))}  # fmt: skip
 """Questions that mean something only after certain answers to those before."""
 
@@ -111,7 +130,10 @@ def values(answers: Answers) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield ("port",), answers.port
     yield ("host",), answers.host
     yield ("login",), answers.login
-    yield ("subdomains",), not answers.host.rpartition(".")[2].isdigit()  # an address has none
+    is_address = answers.host.rpartition(".")[2].isdigit()
+    yield ("subdomains",), not (is_address or (answers.tls == "acme" and not answers.provider))
+    if not is_of_this_machine(answers.host):
+        yield from _tls_values(answers)
     if answers.login == "iam":
         yield ("iam", "issuer"), answers.issuer
         yield ("iam", "allowed_groups"), list(answers.groups)
@@ -127,6 +149,19 @@ def values(answers: Answers) -> Iterator[tuple[tuple[str, ...], Any]]:
         mail = {"to": answers.mail, "from": answers.mail, "smarthost": answers.mail_server}
         yield ("monitoring", "alerts"), {"email_configs": [mail]}
 
+
+def _tls_values(answers: Answers) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if answers.tls == "plain":
+        yield ("tls", "plain_http"), "accepted"
+        return
+    yield ("tls", "mode"), answers.tls
+    if answers.tls == "acme":
+        yield ("tls", "acme", "challenge"), "dns" if answers.provider else "http"
+        yield ("tls", "acme", "provider"), answers.provider or ""
+        yield ("tls", "acme", "email"), answers.mail or ""
+    if answers.tls == "files":
+        for name in ("certificate", "key"):
+            yield ("tls", name), str(path) if (path := getattr(answers, name)) else None
 
 
 def wrong(name: str, value: Any, given: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`mlinfn init`: a commented mlinfn.yaml from the answers to ten questions; two more with an IAM, one with mail."""
+"""`mlinfn init`: a commented mlinfn.yaml from the answers to ten questions, and a few more where they are needed."""
 
 from __future__ import annotations
 

@@ -32,6 +32,8 @@ MLINFN = Path(sys.executable).with_name("mlinfn")
 EXAMPLE = CHECKOUT / "config/mlinfn.yaml"
 IAM = """
 host: hub.example.org
+tls: acme
+provider: rfc2136
 root: /data/mlinfn
 login: iam
 issuer: https://iam.example.org
@@ -74,6 +76,8 @@ def test_every_answer_is_in_the_settings_and_every_comment_stays(init):
     new = load(init.config)
     assert (new.host, str(new.root), new.login, new.iam.issuer) == (
         "hub.example.org", "/data/mlinfn", "iam", "https://iam.example.org")  # fmt: skip
+    assert (new.tls.mode, new.tls.acme.challenge, new.tls.acme.provider, new.tls.acme.email, new.subdomains) == (
+        "acme", "dns", "rfc2136", "keeper@example.org", True)  # fmt: skip
     assert (new.iam.allowed_groups, new.iam.admin_groups) == (("ml-infn", "cms"), ("ml-infn/keepers",))
     assert [(each.slug, each.title, each.image) for each in new.images] == [
         ("lab", "JupyterLab", "mlinfn/lab"), ("lab-ml", "Machine learning", "mlinfn/lab-ml"),
@@ -90,6 +94,8 @@ def test_every_answer_is_in_the_settings_and_every_comment_stays(init):
     ("lgoin: iam\n", ":1: lgoin: there is no such key. Did you mean `login`?"),
     ("port: 8000\n\nlogin: imap\n", ':3: login: this is "imap", but it has to be one of: demo, local, iam.'),
     ("host: hub.example.org\n", ":1: login: the demo is for this machine alone"),
+    ("tls: acme\n", ":1: tls: is for a name that others type, and `host` is localhost."),
+    ("host: a.example.org\nlogin: local\ntls: files\n", ":1: certificate: is missing."),
     ("login: iam\ngroups: [a]\n", ":1: issuer: is missing"),
     ("login: iam\nissuer: https://iam.example.org\n", ":1: groups: is empty, so nobody could log in."),
     ("backup:\n- /srv/mlinfn/copies\n", ":2: backup[0]: /srv/mlinfn/copies and `root`, /srv/mlinfn, lie in one"),
@@ -117,7 +123,21 @@ def test_a_typo_writes_nothing(init):
 
 def test_an_address_has_no_subdomains(init):
     assert init("host: 192.168.1.5\nlogin: local\ngroups: [cms]\n").returncode == 0
-    assert (load(init.config).subdomains, load(init.config).groups) == (False, ("cms",))
+    new = load(init.config)
+    assert (new.subdomains, new.groups, new.tls.mode) == (False, ("cms",), "self-signed")
+
+
+@pytest.mark.parametrize(("tls", "told", "subdomains"), [
+    ("acme", {"mode": "acme"}, False),
+    ("plain", {"plain_http": "accepted"}, True),
+    ("files, certificate: /etc/ssl/hub/a.pem, key: /etc/ssl/hub/b.pem",
+     {"mode": "files", "certificate": "/etc/ssl/hub/a.pem", "key": "/etc/ssl/hub/b.pem"}, True),
+])  # fmt: skip
+def test_a_name_that_others_type_has_tls_or_the_word_that_it_has_none(init, tls, told, subdomains):
+    done = init(f"{{host: hub.example.org, login: local, tls: {tls}}}")
+    assert done.returncode == 0, done.stderr
+    new = load(init.config)
+    assert (new.tls.model_dump(mode="json", exclude_defaults=True), new.subdomains) == (told, subdomains)
 
 
 def test_settings_that_are_there_are_replaced_only_by_force_and_kept(init):
@@ -149,9 +169,9 @@ def test_questions_are_asked_one_by_one_and_again_after_what_cannot_be(tmp_path)
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         screen = bytearray()
-        typed = {"host": "hub.example.org", "port": "80", "port ": "8100", "root": "", "login": "", "login ": "local",
-                 "groups": "cms, ml", "images": "lab-ml lab", "memory": "", "gpus": "1", "backup": "none",
-                 "mail": "keeper@example.org", "mail_server": ""}  # fmt: skip
+        typed = {"host": "hub.example.org", "tls": "", "port": "80", "port ": "8100", "root": "", "login": "",
+                 "login ": "local", "groups": "cms, ml", "images": "lab-ml lab", "memory": "", "gpus": "1",
+                 "backup": "none", "mail": "keeper@example.org", "mail_server": ""}  # fmt: skip
         for name, words in typed.items():
             _read_until(ours, screen, rf"  {name.strip()}")
             os.write(ours, f"{words}\n".encode())

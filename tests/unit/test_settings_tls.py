@@ -74,7 +74,8 @@ def test_the_proxy_leaves_loopback_only_by_the_word():
 def configured(tmp_path, **settings) -> Config:
     """What the hub of such a site is told."""
     (tmp_path / "secrets/hub").mkdir(parents=True)
-    (tmp_path / "secrets/hub/proxy_token").write_text("a token")
+    for name in ("proxy_token", "command_token"):
+        (tmp_path / "secrets/hub" / name).write_text("a token")
     c = Config()
     quiet = {"root": tmp_path, "backup": {"targets": []}, "monitoring": {"enabled": False}}
     hub.configure(c, Settings(**quiet, **settings), tmp_path / "culler", tmp_path / "mlinfn.yaml")
