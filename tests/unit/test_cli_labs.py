@@ -7,8 +7,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
+import typer
 
-from jupyterhub_mlinfn.cli import labs
+from jupyterhub_mlinfn.cli import app, completing, labs
 from jupyterhub_mlinfn.cli.labs_seen import Lab, ago, listed
 from jupyterhub_mlinfn.errors import UserError
 
@@ -60,36 +61,38 @@ def test_labs_are_chosen_by_the_names_that_are_listed():
 
 
 @pytest.fixture
-def offered(tmp_path):
-    """Call it with what was typed: what TAB offers then, on a site with two people and two targets."""
+def config(tmp_path):
+    """Settings of a site with three people and two targets."""
     (tmp_path / "root/hub").mkdir(parents=True)
     (tmp_path / "root/hub/passwords.json").write_text('{"anna": {}, "albert": {}, "zoe": {}}')
-    (tmp_path / "mlinfn.yaml").write_text(
-        f"root: {tmp_path}/root\nbackup: {{targets: [/srv/backup, 's3:https://s3.example.org/b']}}\n"
-        "images: [{slug: x, title: X, image: registry.example.org/a/x}]\n")  # fmt: skip
-
-    def run(words: str, config: Path = tmp_path / "mlinfn.yaml"):
-        said = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_MLINFN_COMPLETE": "complete_bash",
-                "MLINFN_CONFIG": str(config)}  # fmt: skip
-        done = subprocess.run([MLINFN], env={**os.environ, **said}, text=True, capture_output=True, timeout=20)
-        assert done.stderr == ""
-        return done.stdout.split()
-
-    return run
+    path = tmp_path / "mlinfn.yaml"
+    path.write_text(f"root: {tmp_path}/root\nbackup: {{targets: [/srv/backup, 's3:https://s3.example.org/b']}}\n"
+                    "images: [{slug: x, title: X, image: registry.example.org/a/x}]\n")  # fmt: skip
+    return path
 
 
-@pytest.mark.parametrize(("words", "names"), [
-    ("mlinfn users password a", ["albert", "anna"]),
-    ("mlinfn backup run --target s", ["s3:https://s3.example.org/b"]),
-    ("mlinfn images pull ", ["registry.example.org/a/x:latest"]),
-    ("mlinfn images build lab-", ["lab-conda", "lab-ml"]),
-    ("mlinfn logs gu", ["guard"]),
-    ("mlinfn labs s", ["stop"]),
+def context(path) -> typer.Context:
+    """What Typer knows while somebody types a command about these settings."""
+    return typer.main.get_command(app).make_context("mlinfn", ["--config", str(path), "logs"], resilient_parsing=True)
+
+
+@pytest.mark.parametrize(("complete", "typed", "names"), [
+    (completing.people, "a", ["albert", "anna"]), (completing.targets, "s", ["s3:https://s3.example.org/b"]),
+    (completing.pulled, "", ["registry.example.org/a/x:latest"]), (completing.services, "gu", ["guard"]),
+    (completing.buildable, "lab-", ["lab-conda", "lab-ml"]),
 ])  # fmt: skip
-def test_tab_offers_names_that_are_there(offered, words, names):
-    assert offered(words) == names
+def test_tab_offers_names_that_are_there(config, complete, typed, names):
+    assert complete(context(config), typed) == names
 
 
-@pytest.mark.parametrize("words", ["mlinfn users password a", "mlinfn labs stop ", "mlinfn --config /no/x logs h"])
-def test_tab_is_silent_where_nothing_is_known(offered, words):
-    assert offered(words, config=Path("/nonexistent/mlinfn.yaml")) == []
+def test_tab_is_silent_where_nothing_is_known():
+    nowhere = context("/nonexistent/mlinfn.yaml")
+    for complete in (completing.people, completing.labs, completing.targets, completing.pulled, completing.services):
+        assert complete(nowhere, "") == []
+
+
+def test_tab_works_in_a_shell(config):
+    said = {"COMP_WORDS": "mlinfn users password a", "COMP_CWORD": "3", "_MLINFN_COMPLETE": "complete_bash",
+            "MLINFN_CONFIG": str(config)}  # fmt: skip
+    done = subprocess.run([MLINFN], env={**os.environ, **said}, text=True, capture_output=True, timeout=20)
+    assert (done.stdout.split(), done.stderr) == (["albert", "anna"], "")

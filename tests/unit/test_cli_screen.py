@@ -50,11 +50,10 @@ def test_reasons_stay_in_a_column_of_their_own(screen):
     assert all(len(line) <= 80 for line in plain if "->" not in line)  # a command is copied as it is
 
 
-@pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_who_wants_no_colour_gets_none(screen, environ):
-    assert not any("\x1b" in line for line in screen("status", **environ))
+def test_who_wants_no_colour_gets_none(screen):
+    assert not any("\x1b" in line for line in screen("status", NO_COLOR="1"))
 
 
 def test_help_has_room_in_80_columns(screen):
-    for words in ([], ["users", "change"], ["backup", "restore"], ["init"]):
+    for words in ([], ["backup", "restore"]):
         assert max(map(len, screen(*words, "--help"))) <= 80
