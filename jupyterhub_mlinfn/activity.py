@@ -78,7 +78,12 @@ class LabHandler(APIHandler):
 
     @needs_scope("read:servers")
     async def get(self, user_name: str, server_name: str | None = None) -> None:
-        """404 where no such lab runs."""
+        """What a running lab was started with, and whether a kernel in it computes: busy, idle or unknown.
+
+        Who: the scope `read:servers` for that person; the idle culler has it
+        Answer: `{"profile": "lab", "memory": 8589934592, "gpus": false, "room": "", "kernels": "busy"}`
+        Otherwise: 404 where no such lab runs
+        """
         user = self.find_user(user_name)
         spawner = user and user.spawners.get(server_name or "")
         container = await spawner.get_object() if spawner and spawner.ready else None

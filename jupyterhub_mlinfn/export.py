@@ -55,7 +55,12 @@ class ExportHandler(APIHandler):
         self.place, self.turn = place, turn
 
     async def post(self) -> None:
-        """The names of what was copied. 500 if one could not be."""
+        """The names of what was copied.
+
+        Who: the scope `custom:mlinfn:export`; the service `backup` has it
+        Answer: `{"databases": ["identity.sqlite", "jupyterhub.sqlite"]}`
+        Otherwise: 500 if one could not be copied
+        """
         if not self.has_scope(SCOPE):
             raise HTTPError(403, "Only the service that makes backups may ask for this.")
         async with self.turn:

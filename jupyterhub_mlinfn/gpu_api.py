@@ -29,7 +29,15 @@ class GPUsHandler(APIHandler, HealthCheckHandler):  # successes of the latter ar
         self.lending = lending
 
     async def get(self) -> None:
-        """Classes, what the asking person holds and, for admins, who holds what. 503 while Docker is away."""
+        """Classes, what the asking person holds and, for admins, who holds what.
+
+        Who: whoever is signed in; `holders` takes the scope `admin:servers`
+        Answer: `{"classes": [{"slug": "t4", "title": "T4", "memory": 16106127360, "kind": "whole", "total": 4,
+            "free": 1, "slots": 4, "waiting": 2}], "mine": [{"server": "", "gpus": ["GPU-5c1f0a…"], "since":
+            "2026-11-24T10:00:00Z"}], "holders": [{"user": "anna", "server": "", "gpus": ["GPU-5c1f0a…"]}]}`; a
+            container that is not ours has the user null
+        Otherwise: 503 while Docker does not answer, or just after the hub's start
+        """
         who = self.current_user
         if who is None:
             raise HTTPError(403, "Sign in, or send a token.")

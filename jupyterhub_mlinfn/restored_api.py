@@ -115,7 +115,18 @@ class RestoredHandler(APIHandler):
             self._refuse(error)
 
     async def post(self) -> None:
-        """What became of it, see `restored.answer`, once the container is gone."""
+        """What became of a tar that was unpacked into `restored/DATE/INTO` of one's home, where nothing that is
+        there is written over.
+
+        Who: a person, with the scope `custom:mlinfn:restore`
+        Takes: `?date=2026-11-24T03.00&into=home/analysis&bytes=4096`, of which `bytes` may be left out, and the tar,
+            of any length, chunked or not
+        Answer: `{"folder": "restored/2026-11-24T03.00/home/analysis", "files": 12, "kept": 2, "kept_names": ["a.md"],
+            "failed": 0, "failed_names": []}`
+        Otherwise: 400 for words that mean nothing or no whole archive, 408 when nothing arrives for a minute, 409
+            while another one goes on, 422 when something is in the way, 507 when the disk is full, 503 when it
+            cannot be done now
+        """
         self._stop_waiting()
         async with self._told():
             await self.delivery.take(WHOLE)

@@ -113,7 +113,14 @@ class RoomsHandler(APIHandler):
         self.rooms, self.base, self.looks = rooms, base, looks
 
     async def get(self) -> None:
-        """Rooms that this request may enter, and no others: a token may do less than its owner."""
+        """Rooms that this request may enter, and no others: a token may do less than its owner.
+
+        Who: whoever is signed in
+        Answer: `{"rooms": [{"name": "cms", "title": "CMS", "group": "cms", "state": "running", "url": "…",
+            "memory": 17179869184, "cpus": 4.0, "image": "mlinfn/collab:0.1.0", "gpus": {"offered": "1", "held": 0},
+            "since": "2026-11-24T10:00:00.000000Z", "inside": [{"name": "anna", "display_name": "Anna Rossi",
+            "initials": "AR", "color": "#7a5a3a"}]}]}`; state is stopped, starting, running or stopping
+        """
         if self.current_user is None:
             raise HTTPError(403, "Sign in, or send a token.")
         open_to = [room for room in self.rooms if self.has_scope(room.scopes[0])]

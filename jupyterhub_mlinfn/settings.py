@@ -66,7 +66,7 @@ class Settings(Model):
     profile_list: tuple[dict[str, Any], ...] = ()
     """KubeSpawner profiles, pasted as they are, offered after `images`."""
     host_images: tuple[str, ...] = ()
-    """Patterns, such as "myteam/*": images that are already on this machine and match are offered as well."""
+    """Patterns, such as `myteam/*`: images that are already on this machine and match are offered as well."""
     unlisted_images: UnlistedImages = UnlistedImages()
     """Who may type an image reference of their own."""
     sizes: Sizes = Sizes()

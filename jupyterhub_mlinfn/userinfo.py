@@ -18,7 +18,12 @@ class UserinfoHandler(APIHandler):
     SUPPORTED_METHODS = ("GET",)
 
     async def get(self) -> None:
-        """403 for who is nobody, or a service."""
+        """Their name as `sub`, and what else this token may know of them.
+
+        Who: a person
+        Answer: `{"sub": "anna", "name": "anna", "admin": false, "groups": ["cms"]}`
+        Otherwise: 403 for who is nobody, or a service
+        """
         if not isinstance(self.current_user, User):
             raise HTTPError(403, "This needs the token of a person.")
         self.write({"sub": self.current_user.name, **self.user_model(self.current_user)})

@@ -83,7 +83,10 @@ class Places(OfBackup):
     """Whose files there are: the visitor's own, their groups', their rooms'."""
 
     async def get(self) -> None:
-        """Called by tornado."""
+        """Whose files there are copies of: the visitor's own, those of their groups, of their rooms.
+
+        Answer: `{"places": [{"name": "home", "title": "My home"}]}`
+        """
         await self.pass_on("GET", "/places")
 
 
@@ -91,7 +94,11 @@ class Dates(OfBackup):
     """When a place was copied."""
 
     async def get(self) -> None:
-        """Called by tornado."""
+        """When a place was copied.
+
+        Takes: `?place=home`
+        Answer: `{"dates": [{"snapshot": "6b2f1c…", "time": "2026-11-24T03:00:00+01:00"}]}`
+        """
         await self.pass_on("GET", f"/dates?{self.query('place')}")
 
 
@@ -99,7 +106,12 @@ class Folder(OfBackup):
     """What was in a folder."""
 
     async def get(self) -> None:
-        """Called by tornado."""
+        """What was in a folder.
+
+        Takes: `?place=home&snapshot=6b2f1c…&path=analysis`
+        Answer: `{"entries": [{"name": "fit.ipynb", "type": "file", "size": 4096, "time":
+            "2026-11-23T18:04:00+01:00", "may": true}], "more": false}`
+        """
         await self.pass_on("GET", f"/folder?{self.query('place', 'snapshot', 'path')}")
 
 
@@ -107,11 +119,21 @@ class Restores(OfBackup):
     """What the visitor takes back now, and took back before."""
 
     async def get(self) -> None:
-        """Called by tornado."""
+        """What the visitor takes back now, and took back within the last day.
+
+        Answer: `{"restores": [{"id": "a81f…", "place": "home", "path": "analysis", "state": "running", "bytes": 4096,
+            "of_bytes": 8192, "files": 1, "folder": "", "words": ""}]}`; state is counting, running, done, failed or
+            stopped
+        """
         await self.pass_on("GET", "/restores")
 
     async def post(self) -> None:
-        """202 once it was begun."""
+        """The id of a restore that has begun (202).
+
+        Takes: `{"place": "home", "snapshot": "6b2f1c…", "path": "analysis/fit.ipynb"}`
+        Answer: `{"id": "a81f…"}`
+        Otherwise: 409 while another one of theirs goes on, 503 while too many people's do
+        """
         self.set_status(202)
         await self.pass_on("POST", "/restores", self._wanted())
 
@@ -130,7 +152,10 @@ class Restore(OfBackup):
     """One of them."""
 
     async def delete(self, number: str) -> None:
-        """It is told to stop."""
+        """The id of a restore that was told to stop.
+
+        Answer: `{"id": "a81f…"}`
+        """
         await self.pass_on("DELETE", f"/restores/{number}")
 
 

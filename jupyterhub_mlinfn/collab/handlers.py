@@ -66,7 +66,7 @@ class Rooms(OfRoom):
     """The rooms of the visitor."""
 
     async def get(self) -> None:
-        """Called by tornado."""
+        """The rooms of the visitor, as the hub tells them at `/hub/api/mlinfn/rooms`."""
         self.finish(await self.hub.ask("GET", "/mlinfn/rooms"))
 
 
@@ -74,7 +74,11 @@ class Start(OfRoom):
     """Starts a room."""
 
     async def post(self, name: str) -> None:
-        """202 once the hub has taken it."""
+        """A start of the room, which the hub has taken (202).
+
+        Takes: `{"gpus": "0"}`, or what the room offers instead of 0
+        Otherwise: 404 for a room that the visitor may not use
+        """
         await self.hub.ask("POST", self.server(name), {"gpus": self._gpus()})
         self.set_status(202)
 
@@ -93,7 +97,10 @@ class Stop(OfRoom):
     """Stops a room, or a start of it that is under way."""
 
     async def post(self, name: str) -> None:
-        """202 once the hub has taken it."""
+        """A stop of the room, or of a start that is under way, which the hub has taken (202).
+
+        Otherwise: 404 for a room that the visitor may not use
+        """
         await self.hub.ask("DELETE", self.server(name))
         self.set_status(202)
 
@@ -102,7 +109,10 @@ class Progress(OfRoom):
     """The events of a start, as the hub tells them."""
 
     async def get(self, name: str) -> None:
-        """Called by tornado."""
+        """The events of a start (`text/event-stream`), as the hub tells them.
+
+        Otherwise: 404 for a room that the visitor may not use
+        """
         async with self.hub.stream(f"{self.server(name)}/progress") as chunks:
             self.set_header("Content-Type", "text/event-stream")
             try:
