@@ -31,7 +31,7 @@ make_environment() {
   say "making .venv"
   python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
   [ -x .venv/bin/python ] || python3 -m venv .venv
-  .venv/bin/python -m pip install -q -e '.[test]'
+  .venv/bin/python -m pip install -q -e '.[docs,test]'
   echo "$wanted" >.venv/.installed-for
 }
 
