@@ -15,6 +15,7 @@ from docker.models.containers import Container
 
 from support import machine_image, secrecy
 from support.engine import remove_all
+from support.machine_image import tar_of
 from support.places import CHECKOUT, test_name
 from support.throttle import Relay
 
@@ -44,13 +45,13 @@ class Machine:
         self.container.reload()
         return next(iter(self.container.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
 
-    def try_run(self, command: str, timeout_s: float = 120, **environment: str) -> Result:
+    def try_run(self, command: str, timeout_s: float = 120, typed: str = "", **environment: str) -> Result:
         """What a shell command on the machine ended with, also if it failed. Raises TimeoutExpired past the limit."""
         began = time.monotonic()
         variables = [f"--env={name}={value}" for name, value in environment.items()]
-        argv = ["docker", "exec", *variables, self.container.id, "bash", "-c", command]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, errors="replace", timeout=timeout_s)  # fmt: skip
+        argv = ["docker", "exec", "--interactive", *variables, self.container.id, "bash", "-c", command]
+        done = subprocess.run(argv, input=typed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace", timeout=timeout_s)  # fmt: skip
         return Result(done.returncode, done.stdout, time.monotonic() - began)
 
     def run(self, command: str, timeout_s: float = 120, **environment: str) -> str:
@@ -65,9 +66,17 @@ class Machine:
 
     def put_checkout(self, folder: str = "/opt/mlinfn") -> None:
         """A clean clone of what is committed here, at `folder`."""
+        self._put_clone(folder)
+
+    def put_repository(self, address: str) -> None:
+        """What is committed here is what git on the machine finds at this address."""
+        self._put_clone("/repository", "--bare")
+        self.put(tar_of({"etc/gitconfig": f'[url "file:///repository"]\n\tinsteadOf = {address}\n'}))
+
+    def _put_clone(self, folder: str, *flags: str) -> None:
         self.run(f"mkdir -p {folder}")
         with tempfile.TemporaryDirectory() as clone:
-            command = ["git", "clone", "-q", "--depth=1", f"file://{CHECKOUT}", clone]
+            command = ["git", "clone", "-q", "--depth=1", *flags, f"file://{CHECKOUT}", clone]
             subprocess.run(command, check=True, capture_output=True)
             pack = ["tar", "-C", clone, "--owner=0", "--group=0", "-c", "."]
             tar = subprocess.run(pack, check=True, capture_output=True)
