@@ -66,21 +66,17 @@ class Machine:
 
     def put_checkout(self, folder: str = "/opt/mlinfn") -> None:
         """A clean clone of what is committed here, at `folder`."""
-        self._put_clone(folder)
+        self.put_folder(cloned("--depth=1"), folder)
 
     def put_repository(self, address: str) -> None:
-        """What is committed here is what git on the machine finds at this address."""
-        self._put_clone("/repository", "--bare")
+        """What is committed here, and was before, is what git on the machine finds at this address."""
+        self.put_folder(cloned("--bare"), "/repository")
         self.put(tar_of({"etc/gitconfig": f'[url "file:///repository"]\n\tinsteadOf = {address}\n'}))
 
-    def _put_clone(self, folder: str, *flags: str) -> None:
+    def put_folder(self, files: bytes, folder: str) -> None:
+        """Unpack a tar in a folder that need not be there."""
         self.run(f"mkdir -p {folder}")
-        with tempfile.TemporaryDirectory() as clone:
-            command = ["git", "clone", "-q", "--depth=1", *flags, f"file://{CHECKOUT}", clone]
-            subprocess.run(command, check=True, capture_output=True)
-            pack = ["tar", "-C", clone, "--owner=0", "--group=0", "-c", "."]
-            tar = subprocess.run(pack, check=True, capture_output=True)
-        self.put(tar.stdout, folder)
+        self.put(files, folder)
 
     def forward(self, port: int) -> Relay:
         """A way from this machine's loopback to the same port on that machine's; the caller stops it."""
@@ -103,6 +99,16 @@ class Machine:
     def load_images(self) -> None:
         """Load the archive of our images, mounted at /archive, into the machine's engine."""
         self.run("docker load -q -i /archive/images.tar", timeout_s=300)
+
+
+def cloned(*flags: str) -> bytes:
+    """A tar of a clone, whose branch `ours` is what is committed here, whatever is checked out and by which name."""
+    with tempfile.TemporaryDirectory() as clone:
+        for words in (["clone", "-q", *flags, f"file://{CHECKOUT}", clone], ["-C", clone, "branch", "-qf", "ours"],
+                      ["-C", clone, "symbolic-ref", "HEAD", "refs/heads/ours"]):  # fmt: skip
+            subprocess.run(["git", *words], check=True, capture_output=True)
+        pack = ["tar", "-C", clone, "--owner=0", "--group=0", "-c", "."]
+        return subprocess.run(pack, check=True, capture_output=True).stdout
 
 
 def start(client: docker.DockerClient, image: str, name: str, archive: Path | None = None, suite: str = "bookworm"):
