@@ -35,7 +35,7 @@ html_extra_path = ["site"]
 html_show_sphinx = html_copy_source = html_show_sourcelink = False
 toc_object_entries_show_parents = "hide"
 pygments_style = "friendly"
-pygments_dark_style = "monokai"
+pygments_dark_style = "native"
 
 default_role = "code"  # help texts of traits are written as Markdown
 
