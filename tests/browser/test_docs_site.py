@@ -33,8 +33,9 @@ def soup(path: Path) -> BeautifulSoup:
 
 
 def pages(site: Path) -> list[Path]:
-    """All that were written, but those that Sphinx makes for itself."""
-    return [path for path in site.rglob("*.html") if path.name not in ("genindex.html", "search.html")]
+    """All that were written, without those that Sphinx makes for itself and the way from the top to the first page."""
+    made = {site / name for name in ("genindex.html", "search.html", "index.html")}
+    return sorted(set(site.rglob("*.html")) - made)
 
 
 def test_every_page_is_there(site):
@@ -71,6 +72,8 @@ def test_every_page_fits_the_screen_and_search_finds(site, chromium):
             page.set_viewport_size({"width": width, "height": 900})
             page.goto(path.as_uri())
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path.name} at {width}"
+        page.goto((site / "index.html").as_uri())
+        page.wait_for_url((site / "docs/index.html").as_uri())
         page.goto(f"{(site / 'search.html').as_uri()}?q=live-restore")
         page.get_by_role("link", name="Install, upgrade, take away").last.wait_for()
     finally:

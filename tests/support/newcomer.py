@@ -61,8 +61,10 @@ class Newcomer:
             text += "" if there else f"{line}\n"
         self.machine.put(tar_of({self.settings.lstrip("/"): text}))
 
-    def work(self, name: str, *titles: str, kernel: Kernel) -> str:
-        """What the cells and the commands of sections printed in a lab; commands in its terminal, at home."""
+    def work(self, name: str, *titles: str, kernel: Kernel, terminal: bool = False) -> str:
+        """What the cells of sections printed in a lab; with `terminal`, the commands as well, at home."""
         todo = [block for title in titles for block in self.read(name, title)]
-        return "".join(kernel.run(block.text if block.language == "python" else TERMINAL.format(text=block.text))
-                       for block in todo)  # fmt: skip
+        return "".join(
+            kernel.run(block.text if block.language == "python" else TERMINAL.format(text=block.text))
+            for block in todo if block.language == "python" or (terminal and block.language == "sh")
+        )  # fmt: skip
