@@ -1,6 +1,6 @@
-"""From an earlier state of this repository to this one, with a lab running: `pytest -m endurance -k upgrade tests`.
+"""From an earlier state of this repository to this one, with a lab running; it needs the history of the repository.
 
-It needs the history of the repository.
+`.venv/bin/pytest -m endurance tests/endurance/test_upgrades.py`
 """
 
 from __future__ import annotations
