@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from support import numbers
+from support import lab_numbers as numbers
 from support.boards import QUERIES, until_none_lacks
 from support.burner import GB
 from support.monitored import HOME, Monitored

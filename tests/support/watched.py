@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from jupyterhub_mlinfn import metrics
 from jupyterhub_mlinfn.cli import monitoring_config
 from jupyterhub_mlinfn.settings import Settings
-from support import numbers
+from support import lab_numbers as numbers
 from support.engine import remove_all, show_evidence
 from support.places import CHECKOUT, free_ports, test_name
 from support.proxy import Proxy

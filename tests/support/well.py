@@ -63,7 +63,6 @@ cd '{answers}' || exit 1
 case $1 in
     info) cat info.json ;;
     ps) cat rows ;;
-    inspect) cat containers.json ;;
     images) cat images ;;
     compose) cat compose; exit "$(cat compose.code)" ;;
 esac
@@ -102,7 +101,7 @@ class WellMachine:
         self.program("docker", DOCKER.format(answers=self.answers))
         for name, text in SAYS.items():
             self.says(name, text)
-        for name, text in {"compose": "2.39.1", "compose.code": "0", "images": ""}.items():
+        for name, text in {"compose": "2.39.1", "compose.code": "0", "images": "", "rows": ""}.items():
             (self.answers / name).write_text(text)
 
     def file(self, name: str, text: str) -> None:
@@ -165,13 +164,7 @@ class WellMachine:
         ground.prepare(site, fstab=self.world / "etc/fstab")
         self._past()
         names = [*compose.expected(site.settings), *compose.optional(site)]
-        labels = [{"com.docker.compose.service": name, compose.SERVICE_LABEL: name} for name in names]
-        well = {"Running": True, "Status": "running", "Health": {"Status": "healthy"}}
-        containers = [{"Id": name, "Name": name, "Config": {"Labels": label}, "State": well}
-                      for name, label in zip(names, labels, strict=True)]  # fmt: skip
-        (self.answers / "containers.json").write_text(json.dumps(containers))
-        about = ("running", "Up 5 minutes (healthy)", site.settings.instance)
-        rows = ["\t".join([*about, name, "", name, ""]) for name in names]
+        rows = [f"running\tUp 2 hours (healthy)\t{site.settings.instance}\t{name}\t\t{name}\t" for name in names]
         (self.answers / "rows").write_text("\n".join(rows))
         images = (*compose.service_images(site.settings), *(each.image for each in site.settings.images))
         (self.answers / "images").write_text("\n".join(images))
