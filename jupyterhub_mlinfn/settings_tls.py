@@ -78,6 +78,11 @@ class TLS(Model):
         """True if people come in by https."""
         return self.mode != "none"
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Those on which people come in, none without TLS."""
+        return tuple(port for port in (self.port, self.http_port) if port) if self.is_on else ()
+
 
 def is_of_this_machine(host: str) -> bool:
     """True for a name or an address that leads nobody else here."""

@@ -135,11 +135,12 @@ def answer(url: str, host: str = "") -> str:
 
 
 def taken_ports(settings: Settings, net: Path = Path("/proc/net")) -> tuple[int, ...]:
-    """Those of the instance's ports on which something listens, whatever the address."""
+    """Those of the ports that the instance takes on which something listens, whatever the address."""
     rows = [line.split() for name in ("tcp", "tcp6") if (net / name).exists()
             for line in (net / name).read_text().splitlines()[1:]]
     listening = {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTEN}
-    return tuple(port for port in range(settings.port, settings.port + PORTS) if port in listening)
+    ours = (*range(settings.port, settings.port + PORTS), *settings.tls.ports)
+    return tuple(port for port in ours if port in listening)
 
 
 def free(settings: Settings, about: dict[str, Any] | str) -> dict[str, tuple[int, int]]:

@@ -61,8 +61,10 @@ def ports(facts: Facts) -> Finding:
     watching = (*monitoring_service.PROFILES, tls_service.TRAEFIK, tls_service.CERTIFICATE)
     binds |= {name: (monitoring_config.PORTS[name],) for name in watching if name in facts.services}
     last = max(max(offsets) for offsets in binds.values())
-    strangers = [facts.settings.port + offset for service, offsets in binds.items() for offset in offsets
-                 if facts.services.get(service) not in running and facts.settings.port + offset in facts.taken_ports]
+    wanted = [(service, facts.settings.port + offset) for service, offsets in binds.items() for offset in offsets]
+    wanted += [(tls_service.TRAEFIK, port) for port in facts.settings.tls.ports]
+    strangers = [port for service, port in wanted
+                 if facts.services.get(service) not in running and port in facts.taken_ports]
     if strangers:
         return _taken(strangers, facts.machine.owners if facts.machine else {})
     return Finding("green", "Ports", f"{facts.settings.port} to {facts.settings.port + last} are ours.")

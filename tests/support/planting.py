@@ -18,6 +18,12 @@ def small_disk(machine):
     machine.settings(root=f"{machine.disk('engine', 'size=30g')}/root")
 
 
+def tls_port_taken(machine):
+    port = free_ports()
+    machine.settings(tls={"mode": "self-signed", "port": port})
+    machine.listen(port)
+
+
 def cvmfs(machine, **more):
     """A site with a repository, and a folder for it that nobody shares."""
     folder = str(machine.disk("cvmfs", "size=1m"))

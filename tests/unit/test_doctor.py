@@ -31,6 +31,7 @@ from support.planting import (
     silent_registry,
     small_disk,
     smi_says,
+    tls_port_taken,
 )
 
 from jupyterhub_mlinfn.cli import engine_findings, outside
@@ -91,6 +92,7 @@ FAULTS = {
     "resolver": (resolver_is(DEAD), "Resolvers", "red", DEAD, "nameserver"),
     "port taken": (lambda m: (m.settings(login="demo"), m.listen(m.edge.port + 4)), "Ports", "red",
                    f"process {os.getpid()}", f"sudo kill {os.getpid()}"),
+    "TLS port taken": (tls_port_taken, "Ports", "red", f"process {os.getpid()}", f"sudo kill {os.getpid()}"),
     "IAM away": (away, "Discovery", "red", "Connection refused", "curl -v"),
     "IAM without address": (ghost, "Discovery", "red", "iam.invalid has no address", "getent hosts iam.invalid"),
     "another's IAM": (issuer_of_others, "Discovery", "red", "another issuer", "iam: issuer:"),
