@@ -57,7 +57,7 @@ def elsewhere() -> Iterator[int]:
 @pytest.fixture(params=["localhost", "hub.test"])
 def site(lab_site, request):
     """Anna has a lab. To browsers NAME.localhost are strangers; NAME.hub.test are one site and share lax cookies."""
-    site = lab_site(host=request.param)
+    site = lab_site(host=request.param, tls={"plain_http": "accepted"})
     site.host = request.param
     site.password = site.add_user("anna")
     site.api.start("anna")

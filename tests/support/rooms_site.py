@@ -41,7 +41,7 @@ def rooms_site(collab_image, tmp_path_factory, proxy_command, engine, request) -
     rooms = [{"name": name, "group": name, "memory": "1G"} for name in ("cms", "atlas")]
     images = [{"slug": "lab", "title": "JupyterLab", "image": collab_image}]
     with closing_site(site, request):
-        site.start(images=images, groups=["cms", "atlas"], rooms=rooms, host=HOST)
+        site.start(images=images, groups=["cms", "atlas"], rooms=rooms, host=HOST, tls={"plain_http": "accepted"})
         site.words = {name: site.add_user(name, groups=(group,)) for name, group in GROUPS.items()}
         with running_page(site, request):
             yield site
