@@ -207,7 +207,7 @@ class WellMachine:
 
 
 @pytest.fixture
-def machine(tmp_path, edge, monkeypatch):
+def well_machine(tmp_path, edge, monkeypatch):
     """A machine on which everything is well."""
     machine = WellMachine(tmp_path, edge)
     edge.be_well()

@@ -43,6 +43,12 @@ SITE = ("Disk", "Images' disk")
 """Findings about the disk of the machine that the tests run on."""
 
 
+@pytest.fixture
+def machine(well_machine):
+    """One on which everything is well."""
+    return well_machine
+
+
 def test_a_machine_on_which_everything_is_well_is_green(machine):
     found = [each for each in machine.doctor() if each.title not in SITE]
     assert [each for each in found if each.level != "green" or each.remedy] == []

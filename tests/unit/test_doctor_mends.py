@@ -37,8 +37,9 @@ def run(machine, command):
 
 
 @pytest.fixture
-def machine(machine):
+def machine(well_machine):
     """One on which commands can be run: nobody there is asked for a password, and nothing but Docker is restarted."""
+    machine = well_machine
     machine.program("sudo", '#!/bin/sh\nexec "$@"\n')
     machine.program("systemctl", "#!/bin/sh\n")
     machine.program("mlinfn", f'#!/bin/sh\nexec {MLINFN} "$@"\n')
