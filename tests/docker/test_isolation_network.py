@@ -24,6 +24,7 @@ SETTINGS = """
 images: [{slug: lab, title: JupyterLab, image: mlinfn/lab}]
 sizes: {memory: [512M], cpus: ["1"]}
 network: {labs_subnet: 172.30.0.0/16, allow_networks: [10.67.0.0/16]}
+monitoring: {enabled: false}
 """
 HUB = "http://127.0.0.1:8000/hub/api"
 LAB = "mlinfn-lab-anna"
