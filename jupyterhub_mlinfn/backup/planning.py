@@ -64,10 +64,13 @@ def machine_of(snapshot: Mapping[str, Any]) -> str:
 
 
 def snapshot_words(kind: Kind, source: Path, instance: str, machine: str, exclude: Iterable[str]) -> list[str]:
-    """Words for restic that make a snapshot of one kind of data. Its path tells it from others, as its tag does."""
+    """Words for restic that make a snapshot of one kind of data. Its path tells it from others, as its tag does.
+
+    Restic does not go through all of it beforehand to know how much it is: that would be all that some runs do.
+    """
     left_out = [str(source / each) for each in LIVE_DATABASES] if kind == "service" else list(exclude)
     marker = [] if kind == "service" else [f"--exclude-if-present={MARKER}"]
-    return ["backup", f"--host={instance}", f"--tag={tag(kind)}", f"--tag={MACHINE}{machine}", GROUPS,
+    return ["backup", "--no-scan", f"--host={instance}", f"--tag={tag(kind)}", f"--tag={MACHINE}{machine}", GROUPS,
             "--exclude-caches", *marker, *(f"--exclude={each}" for each in left_out), "--", str(source)]  # fmt: skip
 
 
@@ -109,6 +112,12 @@ def newest(snapshots: Iterable[Mapping[str, Any]]) -> dict[Kind, Mapping[str, An
 def files_in(snapshot: Mapping[str, Any]) -> int:
     """How many files a snapshot holds that restic lists."""
     return (snapshot.get("summary") or {}).get("total_files_processed", 0)
+
+
+def percent(told: Mapping[str, Any], before: Mapping[str, Any]) -> int:
+    """How far a run is, if there are about as many files as in the snapshot before; 0 if there was none."""
+    files = files_in(before)
+    return min(99, 100 * told.get("files_done", 0) // files) if files else 0
 
 
 def moment(text: str) -> datetime:

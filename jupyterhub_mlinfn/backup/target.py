@@ -28,6 +28,7 @@ log = logging.getLogger("mlinfn.backup")
 UNLOCKS = 3
 PATIENCE = "--retry-lock=15m"
 """What needs a target alone waits so long for others, such as restic that somebody started by hand."""
+NONE: Mapping[str, Any] = {}
 LEFT_FREE = 0.05
 """So much of a disk is left to the people whose files are on it as well."""
 HALF_MADE = "already contains keys"
@@ -75,7 +76,7 @@ class Run:
         for kind in (kind for kind in KINDS if self.place.source(kind).is_dir()):
             if kind == "service":  # after the homes: whoever has one in the snapshot has a uid in it as well
                 state = replace(state, stale=self.databases())
-            yield (state := replace(state, kinds={**state.kinds, kind: self.snapshot(kind)}))
+            yield (state := replace(state, kinds={**state.kinds, kind: self.snapshot(kind, before.get(kind, {}))}))
         yield (state := self._tidied(state))
         yield (state := self._checked(state))
         yield (state := self._verified(state))
@@ -122,15 +123,15 @@ class Run:
                 return
             self.restic.ask("unlock")
 
-    def snapshot(self, kind: Kind) -> Taken:
-        """What was copied of a kind of data."""
+    def snapshot(self, kind: Kind, before: Mapping[str, Any] = NONE) -> Taken:
+        """What was copied of a kind of data. How far it is, is told by what the snapshot `before` had."""
         place, backup = self.place, self.place.settings.backup
         words = planning.snapshot_words(kind, place.source(kind), place.settings.instance, self.machine,
                                         backup.exclude)  # fmt: skip
 
         def progress(told: Mapping[str, Any]) -> None:
             self._leave_room()
-            self._step(kind, round(100 * told.get("percent_done", 0)))
+            self._step(kind, planning.percent(told, before))
 
         progress({})
         messages = self.restic.ask(*words, *planning.limits(backup), progress=progress)
