@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import OperatorError
+from .hosts import is_of_this_machine
 
 WORDS = {
     "unreachable": "it does not answer",
@@ -31,7 +32,6 @@ REASONS = tuple(WORDS)
 """Everything that can be the matter with an identity service, or with this site's registration there."""
 LASTING = ("invalid_client", "clock", "id_token", "refused", "no_refresh_token")
 """Those that are not over when the service answers again."""
-LOOPBACK = re.compile(r"localhost|.+\.localhost|127(\.\d{1,3}){3}|::1")
 AUP = re.compile(r"\bAUP\b|acceptable use", re.IGNORECASE)
 
 
@@ -109,7 +109,7 @@ def is_safe(address: str) -> bool:
     except ValueError:
         return False
     plain = bool(host) and not re.search(r"[\s\\#@]", address)
-    return plain and (there.scheme == "https" or (there.scheme == "http" and bool(LOOPBACK.fullmatch(host))))
+    return plain and (there.scheme == "https" or (there.scheme == "http" and is_of_this_machine(host)))
 
 
 def answer(status: int, body: bytes, *, to_client: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from . import settings_errors
 from .errors import OperatorError
+from .hosts import is_address
 from .settings_backup import Backup, backup_clashes
 from .settings_cvmfs import CVMFS, image_clashes
 from .settings_monitoring import Monitoring
@@ -117,7 +118,7 @@ class Settings(Model):
             yield ("iam", "issuer"), "is missing, and `login: iam` needs it. Write the address of your IAM."
         if self.login == "demo" and self.host != "localhost":
             yield ("login",), f"the demo is for this machine alone, so `host` has to be localhost, not {self.host}."
-        if self.subdomains and self.host.rpartition(".")[2].isdigit():
+        if self.subdomains and is_address(self.host):
             yield ("host",), f"{self.host} is an address, which has no subdomains. Write a name or `subdomains: false`."
         if "-lab-" in f"{self.instance}-":  # a-lab's bob and a's lab-bob would have containers of one name
             yield ("instance",), "`-lab` separates instance and member in names of containers. Choose another name."

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .hosts import is_address, is_of_this_machine
 from .settings_types import Clashes, Duration, Model, Slug, text_like
 from .settings_words import Words
 
@@ -84,11 +85,6 @@ class TLS(Model):
         return tuple(port for port in (self.port, self.http_port) if port) if self.is_on else ()
 
 
-def is_of_this_machine(host: str) -> bool:
-    """True for a name or an address that leads nobody else here."""
-    return host == "localhost" or host.endswith(".localhost") or host.startswith("127.")
-
-
 def tls_clashes(tls: TLS, host: str, has_subdomains: bool, login: str, ports: range) -> Clashes:
     """What does not go with the rest of the settings. `ports` are those of the instance."""
     if login == "demo" and (tls.is_on or tls.plain_http):
@@ -106,7 +102,7 @@ def tls_clashes(tls: TLS, host: str, has_subdomains: bool, login: str, ports: ra
 def _acme_clashes(tls: TLS, host: str, has_subdomains: bool) -> Iterator[tuple[tuple[str, ...], str]]:
     if tls.mode != "acme":
         return
-    if is_of_this_machine(host) or host.rpartition(".")[2].isdigit():
+    if is_of_this_machine(host) or is_address(host):
         yield ("host",), f"nobody issues a certificate for {host}. Write the name that people type."
     if has_subdomains and tls.acme.challenge == "http":
         yield ("tls", "acme", "challenge"), (

@@ -20,7 +20,7 @@ PACKAGE = CHECKOUT / "jupyterhub_mlinfn"
 # Each layer may import those before it; modules of one layer do not import each other. Missing ones come later.
 LAYERS = (
     {"errors"},
-    {"files", "loopback", "metrics", "references", "unpacking", "usage"},
+    {"files", "hosts", "loopback", "metrics", "references", "unpacking", "usage"},
     {"settings"},
     {"identity", "options", "gpus", "cvmfs", "capacity", "images", "volumes", "folders", "reclaim", "passwords",
      "tokens", "certificates"},

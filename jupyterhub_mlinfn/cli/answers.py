@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from ..hosts import is_address, is_of_this_machine
 from ..settings import Settings
 from ..settings_backup import Target
 from ..settings_errors import Document, problems_of
-from ..settings_tls import PEM, is_of_this_machine
+from ..settings_tls import PEM
 from ..settings_types import ROOT_WORDS, Clashes, Group, Hostname, Issuer, Memory, Model, Reference, Slug, text_like
 from ..settings_words import Words
 
@@ -130,8 +131,7 @@ def values(answers: Answers) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield ("port",), answers.port
     yield ("host",), answers.host
     yield ("login",), answers.login
-    is_address = answers.host.rpartition(".")[2].isdigit()
-    yield ("subdomains",), not (is_address or (answers.tls == "acme" and not answers.provider))
+    yield ("subdomains",), not (is_address(answers.host) or (answers.tls == "acme" and not answers.provider))
     if not is_of_this_machine(answers.host):
         yield from _tls_values(answers)
     if answers.login == "iam":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..discovery import LOOPBACK
+from ..hosts import is_address, is_of_this_machine
 from ..references import OURS
 from ..settings import Settings
 from . import registration
@@ -69,7 +69,7 @@ def look(settings: Settings, about: About, world: Path) -> Outside:
 
 def names(settings: Settings) -> tuple[str, ...]:
     """Names that have to lead here. Browsers know *.localhost by themselves, and an address needs nobody."""
-    if LOOPBACK.fullmatch(settings.host) or settings.host.rpartition(".")[2].isdigit():
+    if is_of_this_machine(settings.host) or is_address(settings.host):
         return ()
     return (settings.host, *([f"{SOME_LAB}.{settings.host}"] if settings.subdomains else []))
 
@@ -158,7 +158,7 @@ def registry_of(image: str, engine: Mapping[str, Any]) -> str:
 
 def ahead_of(registry: str, opener: urllib.request.OpenerDirector) -> float | str:
     """Seconds that this machine's clock is ahead of the registry's, or why that cannot be known."""
-    scheme = "http" if LOOPBACK.fullmatch(_host(registry)) else "https"
+    scheme = "http" if is_of_this_machine(_host(registry)) else "https"
     request = urllib.request.Request(f"{scheme}://{registry}/v2/", method="HEAD")
     try:
         with opener.open(request, timeout=PATIENCE_S) as answer:

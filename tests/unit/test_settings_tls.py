@@ -26,6 +26,7 @@ BY_DNS = {"mode": "acme", "acme": {"challenge": "dns", "provider": "rfc2136", "e
     ({"mode": "acme"}, {}, "no certificate for *.hub.example.org"),
     ({"mode": "acme"}, {"host": "localhost", "subdomains": False}, "nobody issues a certificate for localhost"),
     ({"mode": "acme"}, {"host": "192.0.2.7", "subdomains": False}, "nobody issues a certificate for 192.0.2.7"),
+    ({}, {"host": "127.example.org"}, "127.example.org is a name for others"),
     ({"mode": "acme", "http_port": None}, {"subdomains": False}, "Write 80"),
     ({"mode": "acme", "acme": {"challenge": "dns"}}, {}, "needs it, such as rfc2136"),
     ({"mode": "acme", "acme": {"directory": "http://acme.example.org/"}}, {}, ""),
