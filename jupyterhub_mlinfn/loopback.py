@@ -13,6 +13,15 @@ PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus wants to be told the version of its format; everybody else reads over it."""
 
 
+def told(path: str, numbers: Callable[[], str]) -> tuple[int, str]:
+    """Status and text of a service that has /metrics, and /health, which says that it is there."""
+    if path == "/health":
+        return 200, "ok\n"
+    if path == "/metrics":
+        return 200, numbers()
+    return 404, "There is /health and /metrics.\n"
+
+
 def handler(answer: Answer) -> type[BaseHTTPRequestHandler]:
     """What answers a GET. Text that looks like JSON goes out as such, other text as it is."""
 

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 
 from prometheus_client.core import Metric
 
-from .. import metrics
+from .. import loopback, metrics
 from ..errors import OperatorError
 from ..settings import Settings
 from . import placing, served
@@ -47,12 +47,8 @@ class Keeper:
         self.served = served.look(self.settings, now)
 
     def answer(self, path: str) -> tuple[int, str]:
-        """Status and text for a path: /metrics, and /health, which says that the service is there."""
-        if path == "/health":
-            return 200, "ok\n"
-        if path == "/metrics":
-            return 200, metrics.page(self._families())
-        return 404, "There is /health and /metrics.\n"
+        """Status and text for a path."""
+        return loopback.told(path, lambda: metrics.page(self._families()))
 
     def _families(self) -> Iterator[Metric]:
         seen = self.served
