@@ -114,9 +114,8 @@ def files_in(snapshot: Mapping[str, Any]) -> int:
     return (snapshot.get("summary") or {}).get("total_files_processed", 0)
 
 
-def percent(told: Mapping[str, Any], before: Mapping[str, Any]) -> int:
-    """How far a run is, if there are about as many files as in the snapshot before; 0 if there was none."""
-    files = files_in(before)
+def percent(told: Mapping[str, Any], files: int) -> int:
+    """How far a run is, if there are about as many files as before; 0 if there were none."""
     return min(99, 100 * told.get("files_done", 0) // files) if files else 0
 
 

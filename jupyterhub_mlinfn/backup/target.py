@@ -28,7 +28,6 @@ log = logging.getLogger("mlinfn.backup")
 UNLOCKS = 3
 PATIENCE = "--retry-lock=15m"
 """What needs a target alone waits so long for others, such as restic that somebody started by hand."""
-NONE: Mapping[str, Any] = {}
 LEFT_FREE = 0.05
 """So much of a disk is left to the people whose files are on it as well."""
 HALF_MADE = "already contains keys"
@@ -76,7 +75,8 @@ class Run:
         for kind in (kind for kind in KINDS if self.place.source(kind).is_dir()):
             if kind == "service":  # after the homes: whoever has one in the snapshot has a uid in it as well
                 state = replace(state, stale=self.databases())
-            yield (state := replace(state, kinds={**state.kinds, kind: self.snapshot(kind, before.get(kind, {}))}))
+            taken = self.snapshot(kind, planning.files_in(before.get(kind, {})))
+            yield (state := replace(state, kinds={**state.kinds, kind: taken}))
         yield (state := self._tidied(state))
         yield (state := self._checked(state))
         yield (state := self._verified(state))
@@ -123,15 +123,15 @@ class Run:
                 return
             self.restic.ask("unlock")
 
-    def snapshot(self, kind: Kind, before: Mapping[str, Any] = NONE) -> Taken:
-        """What was copied of a kind of data. How far it is, is told by what the snapshot `before` had."""
+    def snapshot(self, kind: Kind, files: int = 0) -> Taken:
+        """What was copied of a kind of data. How far it is, is told by how many files there were before."""
         place, backup = self.place, self.place.settings.backup
         words = planning.snapshot_words(kind, place.source(kind), place.settings.instance, self.machine,
                                         backup.exclude)  # fmt: skip
 
         def progress(told: Mapping[str, Any]) -> None:
             self._leave_room()
-            self._step(kind, planning.percent(told, before))
+            self._step(kind, planning.percent(told, files))
 
         progress({})
         messages = self.restic.ask(*words, *planning.limits(backup), progress=progress)
