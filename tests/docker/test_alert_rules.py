@@ -17,7 +17,7 @@ from jupyterhub_mlinfn.settings import Settings
 pytestmark = pytest.mark.docker
 
 ALERTS = CHECKOUT / "compose/prometheus/alerts.yaml"
-FILES = ("/usr/share/mlinfn/records.yaml", "/usr/share/mlinfn/alerts.yaml", "/work/thresholds.yaml")
+FILES = ("/usr/share/mlinfn/records.yaml", "/usr/share/mlinfn/alerts.yaml", "/rules/thresholds.yaml")
 ONE, TWO = "1" * 64, "2" * 64
 NAMES = 'user="anna",server="",room="",profile="lab"'
 MAIL = {"email_configs": [{"to": "keeper@example.org", "from": "mlinfn@example.org", "smarthost": "example.org:587",
@@ -27,10 +27,10 @@ MAIL = {"email_configs": [{"to": "keeper@example.org", "from": "mlinfn@example.o
 
 @pytest.fixture
 def program(images, tmp_path):
-    """Runs a program of the image on files in `tmp_path`, which it sees as /work; its output, once it is well."""
+    """Runs a program of the image on files in `tmp_path`, which it sees as /rules; its output, once it is well."""
 
     def run(*words: str) -> str:
-        command = ["docker", "run", "--rm", "--network=none", "--user=0:0", f"--volume={tmp_path}:/work:ro",
+        command = ["docker", "run", "--rm", "--network=none", "--user=0:0", f"--volume={tmp_path}:/rules:ro",
                    images["monitoring"], *words]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -48,7 +48,7 @@ def tried(folder: Path, program, *tests: dict, step: str = "1m") -> None:
     put(folder, "thresholds.yaml", monitoring_config.thresholds(Settings(monitoring={"thresholds": SOONER})))
     tests = [{**each, "interval": step} for each in tests]
     put(folder, "tests.yaml", {"rule_files": FILES, "evaluation_interval": step, "tests": tests})
-    program("promtool", "test", "rules", "/work/tests.yaml")
+    program("promtool", "test", "rules", "/rules/tests.yaml")
 
 
 def trial(name: str, series: dict, at: str, **expected: float | None) -> dict:
@@ -143,6 +143,6 @@ def test_the_programs_take_what_is_written_for_them(program, tmp_path):
     wanted = monitoring_config.prometheus(settings, (*compose.SERVICES, *compose.PROFILES))
     wanted["rule_files"] = FILES
     put(tmp_path, "prometheus.yml", wanted)
-    said = program("bash", "-ec", "mkdir /run/secrets; touch /run/secrets/prometheus_token; cd /work; promtool check "
+    said = program("bash", "-ec", "mkdir /run/secrets; touch /run/secrets/prometheus_token; cd /rules; promtool check "
                    "config --lint=all --lint-fatal prometheus.yml; amtool check-config alertmanager.yml")
     assert "1 receivers" in said

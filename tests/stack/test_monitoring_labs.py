@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from support import lab_numbers as numbers
+from support import lab_numbers
 from support.boards import QUERIES, until_none_lacks
 from support.burner import GB
 from support.monitored import HOME, Monitored
@@ -25,7 +25,7 @@ NOT_HERE = re.compile(r"cvmfs|identity_service|token_|gpu_driver|slice|^mlinfn:\
 @pytest.fixture(scope="module")
 def stack(monitored, burner) -> Monitored:
     """The one that is watched, while a lab works; cAdvisor and dcgm-exporter know that lab and its GPU."""
-    texts = [numbers.from_file(name) for name in ("cadvisor-cgroup-v1.txt", "dcgm-exporter.txt")]
+    texts = [lab_numbers.from_file(name) for name in ("cadvisor-cgroup-v1.txt", "dcgm-exporter.txt")]
     lab, [card] = monitored.lab_of("anna").id, simulated(1)
 
     def page() -> str:

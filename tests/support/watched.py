@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from jupyterhub_mlinfn import metrics
 from jupyterhub_mlinfn.cli import monitoring_config
 from jupyterhub_mlinfn.settings import Settings
-from support import lab_numbers as numbers
+from support import lab_numbers
 from support.engine import remove_all, show_evidence
 from support.places import CHECKOUT, free_ports, test_name
 from support.proxy import Proxy
@@ -78,10 +78,10 @@ def watched(images, engine, proxy_command, tmp_path_factory) -> Iterator[Prometh
 def started(engine: docker.DockerClient, image: str, name: str, folder: Path, port: int, *flags: str,
             data: str = "") -> Prometheus:  # fmt: skip
     """One in a container that answers, with what was written into the folder; `data` has options of its file system."""
-    words = ["prometheus", "--config.file=/work/prometheus.yml", "--storage.tsdb.path=/data",
+    words = ["prometheus", "--config.file=/rules/prometheus.yml", "--storage.tsdb.path=/data",
              f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn", *flags]  # fmt: skip
     engine.containers.run(image, words, name=f"{name}-prometheus-{port}", detach=True, network_mode="host", user="0:0",
-                          volumes={str(folder): {"bind": "/work", "mode": "ro"}}, tmpfs={"/data": data})  # fmt: skip
+                          volumes={str(folder): {"bind": "/rules", "mode": "ro"}}, tmpfs={"/data": data})  # fmt: skip
     prometheus = Prometheus(port)
     until(prometheus.answers, 20, "Prometheus")
     return prometheus
@@ -96,10 +96,10 @@ def _pages() -> dict[int, Callable[[], str]]:
     ports = monitoring_config.PORTS
     others = {each.page for each in metrics.DECLARED} - {"hub"}
     return {
-        HUB: numbers.hub(), **{ports[page]: numbers.declared(page) for page in others},
-        ports["cadvisor"]: numbers.from_file("cadvisor-cgroup-v1.txt"),
-        SECOND_CADVISOR: numbers.from_file("cadvisor-cgroup-v2.txt"),
-        ports["dcgm-exporter"]: numbers.from_file("dcgm-exporter.txt"),
+        HUB: lab_numbers.hub(), **{ports[page]: lab_numbers.declared(page) for page in others},
+        ports["cadvisor"]: lab_numbers.from_file("cadvisor-cgroup-v1.txt"),
+        SECOND_CADVISOR: lab_numbers.from_file("cadvisor-cgroup-v2.txt"),
+        ports["dcgm-exporter"]: lab_numbers.from_file("dcgm-exporter.txt"),
     }  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def _proxy(port: int, command: list[str], log: Path) -> Proxy:
 def write(folder: Path, settings: Settings, config: dict[str, Any]) -> None:
     """The configuration and the rules are there, and all is looked at every second."""
     config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    (folder / "prometheus.yml").write_text(json.dumps(config | {"rule_files": ["/work/rules-*.json"], "alerting": {}}))
+    (folder / "prometheus.yml").write_text(json.dumps(config | {"rule_files": ["/rules/rules-*.json"], "alerting": {}}))
     files = [YAML(typ="safe").load(path) for path in sorted(RULES.glob("*.yaml"))]
     for number, rules in enumerate((*files, monitoring_config.thresholds(settings), FIRES)):
         every_second = {"groups": [{**group, "interval": "1s"} for group in rules["groups"]]}
