@@ -52,7 +52,7 @@ needs=
 [ "$*" = "-m not docker and not browser and not stack" ] || needs=$(.venv/bin/python tests/support/needs.py "$@")
 case " $needs " in *" engine "*)
   need curl=curl sshd=openssh-server debootstrap=debootstrap zstd=zstd nft=nftables ip=iproute2 iptables=iptables \
-    docker-registry=docker-registry
+    docker-registry=docker-registry cpulimit=cpulimit
   make_engine ;;
 esac
 case " $needs " in *" browser "*) need chromium=chromium ;; esac

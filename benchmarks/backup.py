@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/backup.py [--files 50000] [--megabytes 2000] [--days 30] [--starts 16] [--folder DIR]
 
-Prints ratios. Needs restic and zstd on the PATH, and four times the space of the data. The files are like notebooks:
-JSON with text, and pictures in base64 that do not compress. Both sides write to the same disk, with what they read in
-the page cache.
+Prints ratios. Needs restic, cpulimit and zstd on the PATH, and four times the space of the data. The files are like
+notebooks: JSON with text, and pictures in base64 that do not compress. Both sides write to the same disk, with what
+they read in the page cache.
 
 The starts are of our lab in a whole instance, by Compose, whose service `backup` makes its first snapshot of the same
 files. A few starts without it and a snapshot take turns. The engine, the images and the programs that the tests need
@@ -98,7 +98,7 @@ def one_round(home: Path, folder: Path, restic: Restic, words: list[str]) -> tup
     """Seconds of an archive, of a first snapshot and of one of what has not changed; each begins with an idle disk."""
     for each in ("copies", "cache"):
         shutil.rmtree(folder / each, ignore_errors=True)
-    restic.ask("init")
+    restic.create()
     return (seconds("tar | zstd", lambda: archive(home, folder / "all.tar.zst")),
             seconds("first snapshot", lambda: restic.ask(*words)),
             seconds("unchanged snapshot", lambda: restic.ask(*words)))  # fmt: skip

@@ -23,6 +23,8 @@ SOME_UNREAD = 3
 SOME_LOST = "Fatal: There were"
 """How it ends when it could not restore all."""
 GONE = ("no such file or directory", "file does not exist")
+SLOWED = ("cpulimit", "--quiet", "--lazy", "--limit=10")
+"""Takes nine tenths of a process's time away."""
 Message = Mapping[str, Any]
 
 
@@ -106,6 +108,17 @@ class Restic:
             raise understood(self.url, code, _last_words(messages, lines))
         return []
 
+    def create(self) -> None:
+        """There is a repository. Raises Trouble.
+
+        Restic looks at how much this machine can do in half a second, and makes each later call do as much to open the
+        key, so that guessing a password takes long. Ours is 256 bits of chance, which nobody guesses, and members wait
+        for each of these calls: so restic finds a slow machine, and the key opens in a tenth of a second.
+        """
+        with self.output("init", limit_s=ANSWER_S) as process, _slowed(process):
+            for _ in messages_in(process.stdout):
+                pass
+
     def identity(self) -> str:
         """The repository's id. Raises Trouble, "missing" where there is none."""
         return next(each["id"] for each in self.ask("cat", "config", "--no-lock", limit_s=ANSWER_S) if "id" in each)
@@ -115,6 +128,17 @@ class Restic:
         with tempfile.TemporaryFile() as listed:
             self.write("list", "locks", "--no-lock", to=listed)
             return bool(os.fstat(listed.fileno()).st_size)
+
+
+@contextmanager
+def _slowed(process: subprocess.Popen) -> Iterator[None]:
+    """It has little of the machine during the block, and goes on after it."""
+    nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*SLOWED, f"--pid={process.pid}"], **nothing) as slowing:
+        try:
+            yield
+        finally:
+            slowing.terminate()
 
 
 def _end(process: subprocess.Popen) -> None:

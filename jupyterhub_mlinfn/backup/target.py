@@ -20,7 +20,7 @@ from . import planning, refusals, sample
 from . import state as states
 from .place import Place
 from .planning import Taken
-from .restic import ANSWER_S, Restic, unread
+from .restic import Restic, unread
 from .state import State, time_of
 from .trouble import Trouble, plain, short
 
@@ -98,7 +98,7 @@ class Run:
     def _make(self) -> None:
         """A repository is there. Asking first whether one is takes minutes where there is not even a bucket for it."""
         try:
-            self.restic.ask("init", limit_s=ANSWER_S)
+            self.restic.create()
         except Trouble as trouble:
             if HALF_MADE in str(trouble) and is_folder(self.url) and has_only_keys(Path(self.url)):
                 shutil.rmtree(Path(self.url) / "keys")

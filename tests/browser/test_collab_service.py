@@ -223,7 +223,8 @@ def test_page_waits_for_a_hub_that_is_away_and_its_own_restart_logs_nobody_out(r
     assert 'http-equiv="refresh"' in answer.text
     answer = anna.browser.session.get(f"{at}api/rooms", headers={**direct, "Cookie": cookies})
     assert (answer.status_code, answer.json()["message"].startswith(AWAY)) == (503, True)
-    rooms_page.hub.start()
+    rooms_page.hub.start()  # which is there before its proxy knows the way to the page
+    until(lambda: "json" in anna.ask().headers["Content-Type"], 30, "the proxy to lead to the page")
     assert set(anna.rooms()) == {"cms", "broken"}
 
 

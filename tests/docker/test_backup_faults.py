@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support import backups
@@ -143,6 +145,12 @@ def test_a_repository_whose_making_was_cut_off_is_made_again(site, tmp_path):
     with pytest.raises(Trouble, match="there is no repository"):
         one.known("")
     assert len(os.listdir(tmp_path / "copies/keys")) == 1
+
+
+def test_the_key_opens_at_once(site):
+    """Not after half a second of guarding a password: by itself, restic asks for five times this or more."""
+    (key,) = [json.loads(path.read_text()) for path in Path(site.url, "keys").iterdir()]
+    assert key["N"] * key["r"] * key["p"] <= 2**19
 
 
 @pytest.fixture
