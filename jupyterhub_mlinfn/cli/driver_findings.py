@@ -67,8 +67,9 @@ def toolkit(facts: Facts) -> Finding | None:
     if not has_gpus(facts) or seen.toolkit.code == LATE:
         return None
     if not seen.toolkit.is_well:
-        return Finding("amber" if seen.named else "red", title, "It is not installed: Docker cannot be told of GPUs.",
-                       f"sudo apt-get install {TOOLKIT} && {RENEW}")
+        level, why = (("amber", "what Docker was told of GPUs cannot be renewed when the driver or the cards change")
+                      if seen.named else ("red", "Docker cannot be told of GPUs"))  # fmt: skip
+        return Finding(level, title, f"It is not installed: {why}.", f"sudo apt-get install {TOOLKIT} && {RENEW}")
     found = version(seen.toolkit.text)
     if found < SAFE:
         return Finding("red", title, f"With {'.'.join(map(str, found))} who is in a lab with a GPU may become root on "

@@ -36,7 +36,7 @@ class Looks:
         except nvml.NoNVML as error:
             report, trouble = reported.text(error=error), str(error)
         if trouble != self.trouble:
-            print(trouble or f"NVIDIA's driver answers: {len(devices)} devices.", file=sys.stderr, flush=True)
+            print(trouble or f"NVIDIA's driver answers. Devices: {len(devices)}.", file=sys.stderr, flush=True)
         self.report, self.trouble, self.at = report, trouble, time.monotonic()
 
     def go_on(self) -> None:

@@ -83,6 +83,8 @@ FAULTS = {
                   "red", "no module", "dkms autoinstall"),
     "no toolkit": (lambda m: (m.without("nvidia-ctk"), no_names(m)), TOOLKIT, "red", "not installed",
                    "apt-get install nvidia-container-toolkit"),
+    "toolkit gone": (lambda m: m.without("nvidia-ctk"), TOOLKIT, "amber", "cannot be renewed",
+                     "apt-get install nvidia-container-toolkit"),
     "toolkit with a hole": (lambda m: m.says("nvidia-ctk", "NVIDIA Container Toolkit CLI version 1.17.7"), TOOLKIT,
                             "red", "CVE-2025-23266", "--only-upgrade nvidia-container-toolkit"),
     "no CDI": (lambda m: m.engine(CDISpecDirs=None), "CDI", "amber", "CDI is off", '["cdi"] = True'),

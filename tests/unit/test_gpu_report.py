@@ -141,7 +141,7 @@ def test_real_service_tells_a_hub_without_library(hub, driver, port, tmp_path):
     assert (found.devices, found.source) == (lent([WHOLE]), "nvml")
     assert found.notes[0].startswith("GPU 1 does not answer (GPU is lost)")
     assert program.wait(0) == 0, program.text()
-    assert program.text() == "NVIDIA's driver answers: 1 devices.\n"
+    assert program.text() == "NVIDIA's driver answers. Devices: 1.\n"
 
 
 @pytest.mark.parametrize(("error", "source", "expected"), [
