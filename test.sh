@@ -64,13 +64,12 @@ case " $needs " in *" images "*)
 esac
 say "ready for the tests after $((SECONDS - began)) s (${needs:-nothing but Python})"
 
-# What has a stack or measures times goes alone, the rest on all cores.
-alone="(docker or stack) and not beside"
 parallel=(--numprocesses=auto --dist=loadfile)
 status=0
 if [ $# = 0 ]; then
-  .venv/bin/python -m pytest "${parallel[@]}" -m "not ($alone or endurance)" || status=$?
-  .venv/bin/python -m pytest -m "($alone) and not endurance" || status=$?
+  # In the order of the folders, for the file that takes longest has one test, and would come last.
+  .venv/bin/python -m pytest "${parallel[@]}" --no-loadscope-reorder -m "not (alone or endurance)" || status=$?
+  .venv/bin/python -m pytest -m "alone and not endurance" || status=$?
 else
   # One more than there are cores: many of these tests wait for something most of the time.
   if [ -z "$needs" ]; then parallel[0]="--numprocesses=$(($(nproc) + 1))"; else parallel=(); fi

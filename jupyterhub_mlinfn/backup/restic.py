@@ -113,7 +113,7 @@ class Restic:
 
         Restic looks at how much this machine can do in half a second, and makes each later call do as much to open the
         key, so that guessing a password takes long. Ours is 256 bits of chance, which nobody guesses, and members wait
-        for each of these calls: so restic finds a slow machine, and the key opens in a tenth of a second.
+        for each of these calls: so restic finds a slow machine, and the key opens in 0.1 to 0.2 s.
         """
         with self.output("init", limit_s=ANSWER_S) as process, _slowed(process):
             for _ in messages_in(process.stdout):

@@ -16,7 +16,7 @@ from support.browser import screenshot
 from support.institute import CONTACT, LIFE_S, REFRESH_S, Institute
 from support.wait import until
 
-pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.beside]
+pytestmark = [pytest.mark.browser, pytest.mark.docker]
 
 WAIT_MS = 20_000
 JUPYTERHUBS = ("button-name",)

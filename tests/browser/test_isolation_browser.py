@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from support.browser import OPEN_SOCKET, chromium_that_finds, log_in
 from support.wait import until
 
-pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.beside]
+pytestmark = [pytest.mark.browser, pytest.mark.docker]
 
 # What JavaScript of the page can learn: "read 200", "blocked", or "sent" for requests whose answer it may not see.
 FETCH = """async ([url, options]) => {

@@ -16,7 +16,7 @@ from support.client import API, Lab
 from support.editors import CELL, PYTHON
 from support.rooms_site import HOST, answer_of
 
-pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.timeout(300)]
 ROOM = "room-cms"
 SECRET = "what only anna may read"
 # Tries everything a page can try with an address, and writes what came back. A frame or a window is looked into.

@@ -11,7 +11,7 @@ from support.browser import OPEN_SOCKET, screenshot
 from support.editors import write_notebook
 from support.rooms_site import HOST
 
-pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.docker, pytest.mark.timeout(300)]
 ROOM = "room-cms"
 TEXT = ".jp-Notebook .jp-Cell:first-child .cm-content"
 OUTPUT = ".jp-Notebook .jp-OutputArea-output"

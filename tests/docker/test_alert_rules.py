@@ -14,7 +14,7 @@ from support.places import CHECKOUT
 from jupyterhub_mlinfn.cli import compose, monitoring_config
 from jupyterhub_mlinfn.settings import Settings
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.alone]
 
 ALERTS = CHECKOUT / "compose/prometheus/alerts.yaml"
 FILES = ("/usr/share/mlinfn/records.yaml", "/usr/share/mlinfn/alerts.yaml", "/rules/thresholds.yaml")

@@ -13,7 +13,7 @@ from jupyterhub_mlinfn.backup import restoring
 from jupyterhub_mlinfn.backup.target import snapshots
 from jupyterhub_mlinfn.backup.trouble import Trouble
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from jupyterhub_mlinfn.cli.backup_container import CONFIG, Container, work
 from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.errors import OperatorError
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 BOX = "rclone:box:/box/copies"
 
 

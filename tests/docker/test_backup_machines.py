@@ -11,7 +11,7 @@ from jupyterhub_mlinfn.backup import state, verbs
 from jupyterhub_mlinfn.backup.target import Run, back_up, snapshots
 from jupyterhub_mlinfn.backup.trouble import Trouble
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 
 @pytest.fixture

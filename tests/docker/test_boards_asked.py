@@ -6,7 +6,7 @@ import pytest
 from support.boards import QUERIES, lacking, until_none_lacks, written
 from support.wait import until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.alone]
 
 A100, T4 = "GPU-5c1f0a1e-0000-4000-8000-00000000000a", "GPU-77ab1200-0000-4000-8000-00000000000b"
 SECONDS = 30

@@ -19,7 +19,7 @@ from support.places import test_name as new_name
 from support.site import Site, closing_site
 from support.wait import until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.alone]
 PEOPLE = [f"person-{number:02}" for number in range(20)]
 HOLDING = ("created", "running", "paused", "restarting")
 

@@ -18,7 +18,7 @@ from support.places import CHECKOUT
 
 from jupyterhub_mlinfn import __version__
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 MLINFN = Path(sys.executable).with_name("mlinfn")
 
 

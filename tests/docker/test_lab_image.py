@@ -10,7 +10,7 @@ import pytest
 from jupyterhub_mlinfn import tokens
 from jupyterhub_mlinfn.identity import Person
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 STARTED = """
 import sys, mlinfn_lab
 sys.meta_path.insert(0, mlinfn_lab._Finder)

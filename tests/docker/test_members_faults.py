@@ -22,7 +22,7 @@ from jupyterhub_mlinfn.backup.target import Run
 from jupyterhub_mlinfn.backup.trouble import Trouble
 from jupyterhub_mlinfn.settings import Settings
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 
 def may_remove(site: MembersSite) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from support.backups import DEEP
 from support.members_site import HUGE, Asked
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 
 def test_a_member_finds_a_notebook_of_the_night_and_gets_its_folder(zoe, small_hub):

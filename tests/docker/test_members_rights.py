@@ -9,7 +9,7 @@ from support.backups import DEEP
 from support.members_site import Asked, Service
 from support.restored_hub import RestoredHub
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 READABLE = {"shared.txt": b"ours\n", "for-zoe.txt": b"for zoe"}
 NO_COPY = "There is no such copy. Load the page again, and pick another date."
 

@@ -17,7 +17,7 @@ from support.watched import Prometheus, configuration, started, write
 from jupyterhub_mlinfn.cli import monitoring_config
 from jupyterhub_mlinfn.settings import Settings
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.alone]
 
 MANY = 10_000
 SLOW_S = 3

@@ -12,7 +12,7 @@ import pytest
 from support import backups
 from support.restoring import DATE, Tar, large
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 MB = 2**20
 
 

@@ -17,7 +17,7 @@ from support.wait import until
 from jupyterhub_mlinfn import restored
 from jupyterhub_mlinfn.cli import compose
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 MB = 2**20
 GOOD = Tar().add("good", b"x").bytes()
 

@@ -9,7 +9,7 @@ import pytest
 from support.client import Failed
 from support.wait import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 
 def failure(site, name: str, timeout_s: float = 60, **options) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 
 def nothing_started(site, name: str) -> bool:

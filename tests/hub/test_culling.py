@@ -7,7 +7,7 @@ import time
 import pytest
 from support.wait import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 
 def test_idle_lab_is_stopped_and_busy_one_is_not(lab_site):

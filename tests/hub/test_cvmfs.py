@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from support.software import probing
 from support.wait import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 SFT, CMS = "sft.example.org", "cms.example.org"
 

@@ -10,7 +10,7 @@ from support.client import Failed
 from support.throttle import BROKEN, Relay
 from support.wait import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 
 def test_lab_that_ignores_sigterm_holds_up_nobody(mini_site):

@@ -12,7 +12,7 @@ from support.mini_lab import offer
 from support.places import test_name as new_name
 from support.site import Site, closing_site
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 OF_OTHERS_IMAGES = ("users",)
 """The group 100 in labs with images that are not ours, such as the mini lab's."""
 

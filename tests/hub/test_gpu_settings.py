@@ -11,7 +11,6 @@ from jupyterhub_mlinfn.errors import OperatorError
 
 
 @pytest.mark.docker
-@pytest.mark.beside
 def test_a_hub_whose_settings_do_not_fit_the_machine_does_not_start(mini_site):
     with pytest.raises(AssertionError) as failed:
         mini_site(gpus={"source": "simulated", "reserve": ["GPU-nobody"]})
@@ -20,7 +19,6 @@ def test_a_hub_whose_settings_do_not_fit_the_machine_does_not_start(mini_site):
 
 
 @pytest.mark.docker
-@pytest.mark.beside
 def test_a_class_whose_cards_have_died_keeps_no_hub_down(mini_site):
     site = mini_site(gpus={"source": "simulated", "share": {"t4": 4}, "names": {"t4": "Small"}, "classes": {"t4": 1}})
     until(lambda: "gpus.share: there is no class t4 at present" in site.hub.text(), 30, "the hub to say so")

@@ -9,7 +9,7 @@ import pytest
 from support.client import Failed
 from support.mini_lab import offer
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 
 def test_a_wait_in_vain_counts_as_no_failure_and_the_place_is_gone(mlinfn, mini_image):

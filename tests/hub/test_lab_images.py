@@ -11,7 +11,7 @@ from support.places import test_name
 from support.site import Site, closing_site
 from support.wait import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 SHELL = "import subprocess; print(subprocess.check_output({script!r}, shell=True, text=True, stderr=subprocess.STDOUT))"
 WHO = "whoami; id -u; id -g; pwd; echo $HOME; echo kept >kept.txt; ls -l kept.txt"
 COMMIT = """

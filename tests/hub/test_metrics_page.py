@@ -11,7 +11,7 @@ from support.places import test_name
 from support.site import Site, closing_site
 from support.wait import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 EXTRA = """
 c.JupyterHub.authenticate_prometheus = False
 from jupyterhub_mlinfn.lab_accounts import Accounts

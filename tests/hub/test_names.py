@@ -9,7 +9,7 @@ import pytest
 from jupyterhub_mlinfn import passwords
 from jupyterhub_mlinfn.errors import UserError
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 WORKING = {
     "plain": "anna",

@@ -10,7 +10,7 @@ import pytest
 from support.client import Failed
 from support.wait import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 MEGABYTES = 24
 
 

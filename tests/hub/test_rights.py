@@ -9,7 +9,7 @@ import pytest
 from support.site import Site
 from support.wait import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 LEAVE = """
 sudo install -m 4755 /bin/true ~/program
 sudo mkdir -p ~/made/by && sudo touch ~/made/by/root /groups/cms/of-root

@@ -7,7 +7,7 @@ from support.mini_lab import offer
 from support.site import Site
 from support.wait import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 CMS, DEEP = {"name": "cms", "group": "cms"}, {"name": "deep", "group": "ml"}
 
 

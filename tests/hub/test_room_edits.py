@@ -11,7 +11,7 @@ import pytest
 from support.editing import editor, gone, start
 from support.editors import Editor, on_disk, until_true
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 BY_HAND = """
 import pathlib
 file = pathlib.Path({path!r})

@@ -7,7 +7,7 @@ from support.client import API
 from support.institute import REFRESH_S, Institute
 from support.wait import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 ROOM = "room-demo"
 
 

@@ -21,7 +21,7 @@ from support.wait import until
 
 from jupyterhub_mlinfn import passwords
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 ROOM = "room-cms"
 OUT_S = 20
 """Until somebody who may not enter is out also of what they have open, as the documentation says."""

@@ -14,7 +14,7 @@ from support.editing import editor, gone, start
 from support.editors import Editor, on_disk, until_true, write_notebook
 from support.site import Site
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 A_DAY_S = 86400
 MARKED = "<<<<<<< HEAD\n{}\n=======\n{}\n>>>>>>> theirs\n"
 SAVE = 2

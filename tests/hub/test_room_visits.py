@@ -16,7 +16,7 @@ from support.site import Site, closing_site
 
 from jupyterhub_mlinfn import claims, passwords
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 ROOM = "room-cms"
 
 

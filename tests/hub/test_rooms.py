@@ -15,7 +15,7 @@ from support.wait import until
 
 from jupyterhub_mlinfn import claims
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 ROOM = "room-cms"
 PEOPLE = {"anna": ("cms",), "boris": ("cms", "keepers"), "carla": ("ml",)}
 

@@ -20,7 +20,7 @@ from support.client import Failed, Visitor
 from support.institute import LIFE_S, REFRESH_S, Institute
 from support.wait import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 
 READ_S = 120
 STEP_S = 0.2

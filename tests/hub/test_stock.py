@@ -7,7 +7,7 @@ from bs4 import BeautifulSoup
 from support.engine import remove_all
 from support.places import test_name
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]
+pytestmark = pytest.mark.docker
 CONFIG = """
 c.JupyterHub.spawner_class = "mlinfn"
 c.JupyterHub.authenticator_class = "dummy"

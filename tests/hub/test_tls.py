@@ -21,7 +21,7 @@ from jupyterhub_mlinfn import passwords
 from jupyterhub_mlinfn.certificates import own
 from jupyterhub_mlinfn.settings import Settings
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]  # without an engine, but too long for the quick part
+pytestmark = pytest.mark.docker  # without an engine, but too long for the quick part
 PASSWORD = "correct horse battery"
 SOCKETS = 50
 CONFIG = """

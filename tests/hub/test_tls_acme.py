@@ -13,7 +13,7 @@ from support.wait import until
 from jupyterhub_mlinfn.certificates import own
 from jupyterhub_mlinfn.settings import Settings
 
-pytestmark = [pytest.mark.docker, pytest.mark.beside]  # without an engine, but too long for the quick part
+pytestmark = pytest.mark.docker  # without an engine, but too long for the quick part
 SCRIPT = CHECKOUT / "images/traefik/mlinfn-traefik"
 
 

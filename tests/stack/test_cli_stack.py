@@ -24,7 +24,7 @@ from jupyterhub_mlinfn.cli import compose, hub_api
 from jupyterhub_mlinfn.cli import engine as cli_engine
 from jupyterhub_mlinfn.cli.site import Site
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.alone, pytest.mark.timeout(300)]
 MLINFN = Path(sys.executable).with_name("mlinfn")
 FSTAB = Path("/etc/fstab")
 SERVICES = {"hub", "proxy", "guard"}

@@ -14,7 +14,7 @@ from support.places import test_name as new_name
 from support.stack import Stack
 from support.wait import until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.alone]
 
 CARDS = [Card(uuid, minor) for minor, uuid in enumerate(engines.UUIDS)]
 LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"

@@ -18,7 +18,7 @@ from support.wait import until
 
 from jupyterhub_mlinfn.cli import monitoring_config, monitoring_service
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.alone]
 
 OURS = {"prometheus": 69007, "node-exporter": 69008, "alertmanager": 69009}
 ASKED = {"hub", "proxy", "guard", "backup", "dirsize", "node", "prometheus", "alertmanager"}

@@ -15,7 +15,7 @@ from support.wait import until
 from jupyterhub_mlinfn.cli import monitoring_service
 from jupyterhub_mlinfn.gpus.inventory import simulated
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.alone]
 CARD, CONTAINER = "GPU-5c1f0a1e-0000-4000-8000-00000000000a", "a" * 64
 """As the expositions have them, which were written by hand."""
 NOT_HERE = re.compile(r"cvmfs|identity_service|token_|gpu_driver|slice|^mlinfn:\w+_gpu_hours")
