@@ -10,6 +10,7 @@ import pytest
 from support.backups_page import BackupsPage
 from support.members_api import restored
 from support.service_page import PageMember
+from support.wait import until
 
 pytestmark = pytest.mark.browser
 SNAPSHOT = "5c1f0a77" * 8
@@ -143,5 +144,5 @@ def test_what_is_away_is_named_calmly(backups_page, anna):
     answer = anna.browser.session.get(backups_page.itself, headers={
         "Host": urlsplit(backups_page.url).netloc, "Cookie": cookies})  # fmt: skip
     assert (answer.status_code, "The hub does not answer at the moment" in answer.text) == (503, True)
-    backups_page.hub.start()
-    assert anna.ask("places").ok, "nobody was logged out by that"
+    backups_page.hub.start()  # which is there before its proxy knows the way to the page
+    until(lambda: anna.ask("places").ok, 30, "the page to answer: nobody was logged out by that")

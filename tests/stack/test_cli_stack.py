@@ -24,7 +24,7 @@ from jupyterhub_mlinfn.cli import compose, hub_api
 from jupyterhub_mlinfn.cli import engine as cli_engine
 from jupyterhub_mlinfn.cli.site import Site
 
-pytestmark = [pytest.mark.stack, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 MLINFN = Path(sys.executable).with_name("mlinfn")
 FSTAB = Path("/etc/fstab")
 SERVICES = {"hub", "proxy", "guard"}
@@ -108,6 +108,8 @@ def read_until(process: subprocess.Popen, word: str) -> None:
 
 def test_a_first_start_that_is_interrupted_leaves_nothing_running(keeper):
     assert keeper.answer("config", "check")["ok"] is True
+    assert keeper.answer("config", "show")["instance"] == keeper.site.settings.instance
+    assert "labs_subnet" in json.dumps(keeper.answer("config", "schema"))
     assert any("Made the secret" in each for each in keeper.answer("prepare")["done"])
     process = keeper.start("up")
     read_until(process, "Creat")
