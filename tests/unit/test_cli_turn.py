@@ -95,11 +95,17 @@ def test_what_takes_no_time_hears_nothing():
     assert process.communicate("go on\n", timeout=30) == ("go on\nout\nafter\n", "")
 
 
+def reads(process):
+    """True if it waits for its standard input."""
+    return Path(f"/proc/{process.pid}/syscall").read_text().split()[1:2] == ["0x0"]
+
+
 def test_ctrl_c_at_a_question_is_one_sentence(site):
     process = subprocess.Popen(command(site, "iam", "client", "x", "--stdin"), stdin=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
     held = site / ".root.lock"
-    until(lambda: held.is_file() and held.read_text(), 30, "its turn")
+    until(lambda: reads(process), 30, "the question")
+    assert held.read_text()
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=30)[1]
     assert (process.returncode, said) == (1, "Interrupted. What was done so far stays; the rest was not begun.\n")
