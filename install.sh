@@ -93,11 +93,13 @@ check_machine() {
 }
 
 check_disk() {
-    local free_gb
-    mkdir -p /var/lib/docker
-    free_gb=$(df --output=avail -BG /var/lib/docker | tail -n 1 | tr -dc 0-9)
+    local folder free_gb
+    folder=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null) || folder=
+    folder=${folder:-/var/lib/docker}
+    mkdir -p "$folder"
+    free_gb=$(df --output=avail -BG "$folder" | tail -n 1 | tr -dc 0-9)
     if [ "$free_gb" -lt "$DISK_LEAST_GB" ]; then
-        refuse "/var/lib/docker has $free_gb GB free; images and building them take $DISK_LEAST_GB GB." "Free some space,"
+        refuse "$folder has $free_gb GB free; images and building them take $DISK_LEAST_GB GB." "Free some space,"
     fi
 }
 

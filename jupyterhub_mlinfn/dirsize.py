@@ -31,6 +31,8 @@ PER_S = 100
 EVERY_S = 3600
 """Between the beginnings of two rounds, where one does not take longer."""
 BLOCK = 512
+DEEPEST = 450
+"""What is further down is not counted: each level takes memory and two open files, and anybody can make many."""
 MOST_LINKED = 200_000
 """Files with several names that are remembered, so that each counts once. Beyond that they count for each name."""
 AS_IT_IS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -92,7 +94,7 @@ def _statuses(folder: Path, pace: Pace) -> Iterator[os.stat_result]:
         pace.take()
         with suppress(OSError):
             status = entry.stat(follow_symlinks=False)
-            if stat.S_ISDIR(status.st_mode):
+            if stat.S_ISDIR(status.st_mode) and len(looked_into) < DEEPEST:
                 looked_into.append(_entries(entry.name, place))
             yield status
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -61,8 +61,9 @@ class _Read(Collector):
 
 
 def page(families: Iterable[Metric]) -> str:
-    """What a service of ours answers to Prometheus."""
+    """What a service of ours answers to Prometheus, with since when it runs and what its process takes."""
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
     registry.register(_Read(families))
     return generate_latest(registry).decode()
 

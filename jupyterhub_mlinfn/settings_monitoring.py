@@ -16,8 +16,10 @@ Receiver = Annotated[Literal[
     "telegram_configs", "rocketchat_configs", "pushover_configs", "pagerduty_configs", "opsgenie_configs",
     "jira_configs", "webex_configs"],
     Words("a kind of receiver of Alertmanager's, such as email_configs or webhook_configs")]  # fmt: skip
-SECRET = re.compile(r"(password|secret|token|_key|credentials|api_url|webhook_url)$")
+SECRET = re.compile(r"(password|secret|token|token_id|_key|credentials|webhook_url)$")
 """Keys of Alertmanager's whose value is a secret. Each has a brother KEY_file."""
+SLACK = re.compile(rf"{SECRET.pattern}|^api_url$")
+"""The same for Slack. Others have an api_url that says where they are, and no more."""
 SECRETS = "/run/secrets/"
 """Where Alertmanager sees the files of secrets/alertmanager."""
 CADVISOR_LEAST = (0, 54)
@@ -43,8 +45,8 @@ class Thresholds(Model):
     """A target of which no sample was restored for so long. How old a backup may be is `backup.max_age`."""
     certificate: Duration = "14d"
     """A certificate that ends sooner."""
-    clock: Duration = "1s"
-    """A clock that is wrong by more."""
+    clock: Duration = "5s"
+    """A clock that jumps by more."""
 
 
 class Monitoring(Model):
@@ -66,19 +68,19 @@ class Monitoring(Model):
     def clashes(self) -> Clashes:
         for kind, receivers in self.alerts.items():
             for index, receiver in enumerate(receivers):
-                for path, text in _open_secrets(receiver):
+                for path, text in _open_secrets(receiver, SLACK if kind == "slack_configs" else SECRET):
                     yield ("alerts", kind, index, *path), text
         if (version := _version(self.cadvisor or "")) and version < CADVISOR_LEAST:
             yield ("cadvisor",), f"{self.cadvisor} is too old for Docker 29. Take 0.54 or newer."
 
 
-def _open_secrets(data: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _open_secrets(data: Any, secret: re.Pattern[str]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Path and a sentence for each secret that is written out, and for each file that Alertmanager does not see."""
     steps = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, (list, tuple)) else ()
     for step, value in steps:
         if isinstance(value, (dict, list, tuple)):
-            yield from (((step, *path), text) for path, text in _open_secrets(value))
-        elif SECRET.search(str(step)):
+            yield from (((step, *path), text) for path, text in _open_secrets(value, secret))
+        elif secret.search(str(step)):
             yield (step,), (f"this is a secret. Put it into a file in secrets/alertmanager below `root`, and write "
                             f"{step}_file: {SECRETS}FILE.")
         elif str(step).endswith("_file") and not str(value).startswith(SECRETS):

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from rules import Wall, removal, rules, wall_of
 
+STARTED = time.time()
 CHECK_EVERY_S = 1.0
 CHECK_AT_MOST_EVERY_S = 0.1
 NETLINK_NETFILTER = 12
@@ -115,8 +116,9 @@ class Guard:
 
 
 def told(facts: Mapping) -> str:
-    """The facts of health for Prometheus."""
-    lines = (("mlinfn_guard_up", "gauge", facts["well"],
+    """The facts of health for Prometheus, and since when this process runs."""
+    lines = (("process_start_time_seconds", "gauge", STARTED, "Start time of the process since unix epoch in seconds."),
+             ("mlinfn_guard_up", "gauge", facts["well"],
               "1 while the kernel has exactly the rules around labs that it should"),
              ("mlinfn_guard_repairs_total", "counter", facts["repairs"],
               "How often they had been removed or changed, and were loaded again"))  # fmt: skip

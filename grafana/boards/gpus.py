@@ -25,8 +25,8 @@ LENT = (
     Panel("GPUs", "Of this machine.", "short", {"GPUs": "sum(mlinfn_gpu_devices)"}, look="number", width=4),
     Panel("Hottest", "The warmest card. They slow down by themselves between 80 and 90 degrees.", "celsius",
           {"hottest": "max(DCGM_FI_DEV_GPU_TEMP)"}, look="number", width=4, limits=(80, 88)),
-    Panel("Power", "Of all cards together.", "watt",
-          {"power": f"sum({of_card('DCGM_FI_DEV_POWER_USAGE')})"}, look="number", width=4),
+    Panel("Power", "Of all cards together.", "watt",  # a slice has the number of its card
+          {"power": "sum(max by (UUID) (DCGM_FI_DEV_POWER_USAGE))"}, look="number", width=4),
     Panel(
         "Lent, by class", "Places that are taken, of those there are.", "short",
         {"{{class}} lent": "mlinfn_gpu_lent", "{{class}} there": "mlinfn_gpu_slots"},
@@ -82,7 +82,8 @@ CARDS = (
         {CARD: f"{of_card('DCGM_FI_DEV_FB_USED')} / ({of_card('DCGM_FI_DEV_FB_USED')} + "
                f"{of_card('DCGM_FI_DEV_FB_FREE')})"},
     ),
-    Panel("Power", "What each card takes.", "watt", {CARD: of_card("DCGM_FI_DEV_POWER_USAGE")}),
+    Panel("Power", "What each card takes; a slice has the number of its card.", "watt",
+          {CARD: of_card("DCGM_FI_DEV_POWER_USAGE")}),
     Panel("Temperature", "Of each card. It slows down by itself when it is too hot.", "celsius",
           {CARD: of_card("DCGM_FI_DEV_GPU_TEMP")}),
     Panel("Clock", "Of the processors on the card. Low while it is busy: it is too hot, or lacks power.", "rotmhz",

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from http.client import HTTPException
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -107,7 +108,7 @@ def _ask(settings: Settings, path: str, data: bytes | None = None) -> str:
     try:
         with DIRECT.open(request, timeout=ANSWER_S) as answer:
             return answer.read().decode()
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise OperatorError(f"Alertmanager does not answer ({getattr(error, 'reason', error)}). See: mlinfn logs "
                             f"{monitoring_config.ALERTMANAGER}") from error
 

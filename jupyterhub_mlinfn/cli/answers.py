@@ -146,8 +146,14 @@ def values(answers: Answers) -> Iterator[tuple[tuple[str, ...], Any]]:
     yield ("gpus", "per_person"), answers.gpus
     yield ("backup", "targets"), list(answers.backup)
     if answers.mail:
-        mail = {"to": answers.mail, "from": answers.mail, "smarthost": answers.mail_server}
-        yield ("monitoring", "alerts"), {"email_configs": [mail]}
+        yield ("monitoring", "alerts"), {"email_configs": [_mail(answers)]}
+
+
+def _mail(answers: Answers) -> dict[str, Any]:
+    """Alertmanager's receiver. To this machine itself, mail goes as it is: nobody signs a certificate for localhost."""
+    here = is_of_this_machine(answers.mail_server.rpartition(":")[0])
+    mail = {"to": answers.mail, "from": answers.mail, "smarthost": answers.mail_server}
+    return {**mail, "require_tls": False} if here else mail
 
 
 def _tls_values(answers: Answers) -> Iterator[tuple[tuple[str, ...], Any]]:

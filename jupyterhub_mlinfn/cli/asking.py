@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import queue
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from .direct import ANSWER_S
 
 MISSING, LATE = 127, 124
 """As a shell and timeout(1) say it."""
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,16 @@ def said(*words: str, limit_s: float = ANSWER_S) -> Said:
         process.kill()
         return Said(LATE)
     return Said(process.returncode, text.strip())
+
+
+def within(limit_s: float, question: Callable[[], Answer]) -> Answer | None:
+    """The answer; None if it takes longer. Who hangs in the kernel is left behind, and keeps nobody from ending."""
+    answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+    threading.Thread(target=lambda: answers.put(question()), daemon=True).start()
+    try:
+        return answers.get(timeout=limit_s)
+    except queue.Empty:
+        return None
 
 
 def at_once(questions: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:

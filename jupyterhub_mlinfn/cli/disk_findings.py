@@ -8,12 +8,19 @@ from .known import Facts
 GB = 2**30
 ROOMY = 50 * GB
 """With so much left, images and data may share a disk."""
-MOVE = ("mount a disk on /mnt/docker; sudo systemctl stop docker; sudo rsync -aHAX /var/lib/docker/ /mnt/docker/; put "
-        '"data-root": "/mnt/docker" into /etc/docker/daemon.json; sudo systemctl start docker')  # fmt: skip
+MOVE = ("mount a disk on /mnt/docker; mlinfn down --labs; sudo systemctl stop docker.socket docker; sudo rsync -aHAXx "
+        '/var/lib/docker/ /mnt/docker/; put "data-root": "/mnt/docker" into /etc/docker/daemon.json; sudo systemctl '
+        "start docker; mlinfn up; then remove what is in /var/lib/docker")  # fmt: skip
 
 
 def disk(facts: Facts) -> Finding:
-    path, (free, total) = min(facts.free.items(), key=lambda item: item[1][0])
+    """Of the disk that is worst off; among those that are alike, the one with the least room."""
+    found = [_disk(facts, *each) for each in sorted(facts.free.items(), key=lambda each: each[1][0])]
+    return min(found, key=lambda each: ("red", "amber", "green").index(each.level))
+
+
+def _disk(facts: Facts, path: str, room: tuple[int, int]) -> Finding:
+    free, total = room
     said = f"{free / GB:.0f} of {total / GB:.0f} GB are free on the disk of {path}."
     remedy = f"du -xh --max-depth=2 {facts.settings.root} | sort -h | tail; docker system df"
     if free < GB or free < 0.02 * total:

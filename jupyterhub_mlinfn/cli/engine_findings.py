@@ -95,7 +95,7 @@ def lab_limits(facts: Facts) -> Finding:
         return Finding("red", title, "The kernel limits nobody's memory: one lab can take all of the machine's.", BOOT)
     if facts.machine.has_swap and not about.get("SwapLimit", True):
         return Finding("amber", title, "Labs may swap beyond their memory, and slow down everybody.",
-                       "sudo swapoff -a && sudo sed -i '/ swap /s/^/#/' /etc/fstab")
+                       "sudo swapoff -a && sudo sed -i '/[[:space:]]swap[[:space:]]/s/^/#/' /etc/fstab")
     if not about.get("PidsLimit", True) or not about.get("CpuCfsQuota", True):
         return Finding("amber", title, "This kernel limits no lab's processes or CPUs: one can take all.",
                        "sudo apt-get install linux-image-amd64 && sudo reboot")

@@ -19,13 +19,15 @@ from ..errors import OperatorError
 from ..gpus import Found, find
 from ..settings import PORTS, Settings
 from . import alerts_seen, backup_service, compose, cvmfs_service, engine, glance, ground, machine, outside, tls_finding
-from .asking import at_once, said
+from .asking import at_once, said, within
 from .direct import ANSWER_S, DIRECT
 from .known import Facts
 from .registration import noted
 from .site import Site
 
 LISTEN = "0A"  # the state in /proc/net/tcp
+HANGS = (f"NVIDIA's driver does not answer within {ANSWER_S} s: a card hangs, or the driver is loaded anew for each "
+         "question. See: sudo nvidia-smi -pm 1; sudo dmesg | grep -i -e nvrm -e xid | tail")  # fmt: skip
 
 
 def gather(site: Site, *, whole: bool = False, world: Path = Path("/")) -> Facts:
@@ -75,7 +77,8 @@ def gpus(settings: Settings, about: dict[str, Any] | str) -> Found:
     """The GPUs of this machine; none is looked for without an engine that could give them."""
     if isinstance(about, str):
         return Found()
-    return find(settings.gpus, about.get("CDISpecDirs") or ())
+    found = within(ANSWER_S, lambda: find(settings.gpus, about.get("CDISpecDirs") or ()))
+    return found or Found(notes=(HANGS,))
 
 
 def software(site: Site) -> cvmfs_service.Seen:
@@ -130,7 +133,7 @@ def answer(url: str, host: str = "") -> str:
     except urllib.error.HTTPError as error:
         said = error.read(300).decode(errors="replace").strip() or error.reason
         return f"{url} answers {error.code}: {said}."
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, HTTPException) as error:
         return f"{url} does not answer ({getattr(error, 'reason', error)})."
 
 

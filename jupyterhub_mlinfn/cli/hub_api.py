@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote
 
@@ -55,7 +56,7 @@ def ask(settings: Settings, method: str, path: str) -> Any:
             return json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
         raise OperatorError(f"The hub answers {error.code}: {_said(error)} See: mlinfn logs hub") from error
-    except OSError as error:
+    except (OSError, HTTPException, ValueError) as error:
         why = getattr(error, "reason", error)
         raise OperatorError(f"The hub does not answer ({why}). See: mlinfn status") from error
 

@@ -114,7 +114,7 @@ def test_no_target_is_no_backup():
 
 def test_metrics_say_what_is_known():
     text = metrics.page(report.families([AWAY], NOW))
-    found = {(each.name, each.labels["target"]): each.value for family in text_string_to_metric_families(text)
+    found = {(each.name, each.labels.get("target")): each.value for family in text_string_to_metric_families(text)
              for each in family.samples}  # fmt: skip
     assert found["mlinfn_backup_last_success_timestamp_seconds", URL] == THEN.timestamp()
     assert found["mlinfn_backup_failures_total", URL] == AWAY.failures

@@ -1,5 +1,7 @@
 """Each finding of status and doctor, from facts that were made up."""
 
+import socket
+import threading
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -47,6 +49,7 @@ def test_a_well_instance_is_green():
         ({"hub": "it answers 503."}, "Hub", "red", "mlinfn logs"),
         ({"free": {"/srv": (2**29, 2**40)}}, "Disk", "red", "docker system df"),
         ({"free": {"/srv": (2**39, 2**40), "/var": (5 * 2**30, 2**35)}}, "Disk", "amber", "du -xh"),
+        ({"free": {"/srv": (150 * 2**30, 10**4 * 2**30), "/var": (60 * 2**30, 10**2 * 2**30)}}, "Disk", "red", "du"),
         ({"settings": Settings(subdomains=False)}, "Subdomains", "amber", "subdomains: true"),
         ({"images": frozenset({"mlinfn/lab:1"})}, "Our images", "red", "install.sh"),
         ({"images": frozenset({"mlinfn/hub:1"})}, "Members' images", "amber", "sudo mlinfn images build"),
@@ -161,6 +164,13 @@ def test_labs_and_people_are_counted():
 ])
 def test_images_are_looked_for_under_their_whole_name(image, tagged):
     assert facts.tagged(image) == tagged
+
+
+def test_what_is_no_web_server_at_our_port_is_said_to_be_so():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: server.accept()[0].sendall(b"SSH-2.0-OpenSSH_9.2\r\n")).start()
+        said = facts.answer(f"http://127.0.0.1:{server.getsockname()[1]}/health")
+    assert "does not answer (SSH-2.0-OpenSSH_9.2" in said
 
 
 def test_listening_ports_are_read_from_the_kernel(tmp_path):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
+from support.gpus import Driver
 from test_cli_checks import WELL
 
 from jupyterhub_mlinfn.cli import checks
@@ -48,6 +52,18 @@ def test_answer_names_every_device_uncut_with_who_holds_it(capsys):
     assert rows == {CARD.uuid: ["reserved", "cdi", "anna"], OTHER.uuid: ["t4", "nvidia", "nobody"]}
     assert "4 of 4 places free" in said
     assert "2026-11-24T10:00:00Z" in said
+
+
+def test_a_driver_that_hangs_holds_up_nobody(nvml_library, tmp_path):
+    driver = Driver(tmp_path / "machine", nvml_library)
+    (driver.folder / "facts").unlink()
+    os.mkfifo(driver.folder / "facts")  # nobody ever writes what the driver reads
+    code = "from jupyterhub_mlinfn.cli import facts\nfrom jupyterhub_mlinfn.settings import Settings\n" \
+           "print(*facts.gpus(Settings(), {}).notes)"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, **driver.environment}, text=True,
+                          capture_output=True, timeout=60)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("NVIDIA's driver does not answer within ")
 
 
 def test_answer_without_gpus_says_so(capsys):

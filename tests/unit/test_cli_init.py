@@ -84,10 +84,17 @@ def test_every_answer_is_in_the_settings_and_every_comment_stays(init):
         ("analysis", "analysis", "registry.example.org/group/Analysis:1.0")]  # fmt: skip
     assert (new.sizes.memory, new.gpus.per_server, new.gpus.per_person) == (("4G", "16G"), 4, 4)
     assert new.backup.targets == ("/mnt/backup", "s3:https://s3.example.org/b")
-    assert new.monitoring.alerts["email_configs"][0]["smarthost"] == "mail.example.org:587"
+    mail = {"to": "keeper@example.org", "from": "keeper@example.org", "smarthost": "mail.example.org:587"}
+    assert new.monitoring.alerts["email_configs"] == (mail,)
     comments = re.findall(r"(?:^|  )# (\S.*)$", EXAMPLE.read_text(), re.MULTILINE)
     assert len(comments) > 50
     assert [comment for comment in comments if comment not in init.config.read_text()] == []
+
+
+def test_mail_to_this_machine_itself_needs_no_certificate(init):
+    assert init("mail: keeper@example.org\n").returncode == 0
+    (mail,) = load(init.config).monitoring.alerts["email_configs"]
+    assert (mail["smarthost"], mail["require_tls"]) == ("localhost:25", False)
 
 
 @pytest.mark.parametrize(("answers", "said"), [

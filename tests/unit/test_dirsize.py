@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,11 @@ from support.process import Program
 from support.wait import until
 
 from jupyterhub_mlinfn import dirsize
-from jupyterhub_mlinfn.dirsize import Pace, Sizes, size_of
+from jupyterhub_mlinfn.dirsize import DEEPEST, Pace, Sizes, size_of
 
 FAST = Pace(10**9)
-DEEP = 1500
+DEEP = 400
+"""Folders in each other, whose path is longer than one may be."""
 
 
 @pytest.fixture
@@ -73,15 +76,29 @@ def test_a_file_with_two_names_counts_once(data):
     assert (after.bytes, after.entries) == (before.bytes, before.entries)
 
 
-def test_folders_that_are_deeper_than_a_path_may_be_long_are_looked_into(tmp_path):
-    place = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(DEEP):
+@contextmanager
+def deep(folder: Path, levels: int) -> Iterator[None]:
+    """So many folders, one in the other, in this one."""
+    place = os.open(folder, os.O_RDONLY)
+    for _ in range(levels):
         os.mkdir("ten-letters", dir_fd=place)
         above, place = place, os.open("ten-letters", os.O_RDONLY, dir_fd=place)
         os.close(above)
     os.close(place)
-    assert size_of(tmp_path, FAST).entries == DEEP + 1
-    subprocess.run(["rm", "-r", str(tmp_path / "ten-letters")], check=True)  # pytest's own way does not come so deep
+    try:
+        yield
+    finally:
+        subprocess.run(["rm", "-r", str(folder / "ten-letters")], check=True)  # pytest's own way does not come so deep
+
+
+def test_folders_that_are_deeper_than_a_path_may_be_long_are_looked_into(tmp_path):
+    with deep(tmp_path, DEEP):
+        assert size_of(tmp_path, FAST).entries == DEEP + 1
+
+
+def test_what_is_so_deep_that_there_were_too_few_open_files_is_not_counted(tmp_path):
+    with deep(tmp_path, DEEPEST + 50):
+        assert size_of(tmp_path, FAST).entries == DEEPEST + 1
 
 
 class Vanishing(Pace):

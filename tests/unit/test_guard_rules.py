@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
@@ -62,6 +63,7 @@ def test_prometheus_is_told_what_health_says(monkeypatch):
     monkeypatch.syspath_prepend(CHECKOUT / "compose/guard")
     guard = importlib.import_module("guard")
     families = {each.name: each for each in text_string_to_metric_families(guard.told({"well": False, "repairs": 3}))}
+    assert 0 < time.time() - families.pop("process_start_time_seconds").samples[0].value < 3600
     declared = [each for each in metrics.DECLARED if each.page == "guard"]
     assert {each.name: (each.kind, each.text) for each in declared} == {
         name + "_total" * (each.type == "counter"): (each.type, each.documentation) for name, each in families.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
@@ -44,6 +45,8 @@ def test_what_is_kept_here_is_on_the_page_of_jupyterhub():
 def test_values_are_told_with_the_moment_of_their_reading():
     series = metrics.Series("mlinfn_of_a_test_total", "A test's", ("user",), "counter", "hub")
     text = metrics.page([series.read([(["anna"], 2.5, 1700000000.25), (["bob"], 1)])])
-    (family,) = text_string_to_metric_families(text)
+    families = {each.name: each for each in text_string_to_metric_families(text)}
+    assert families.pop("process_start_time_seconds").samples[0].value < time.time(), "so that restarts are seen"
+    (family,) = [each for name, each in families.items() if not name.startswith("process_")]
     assert [(each.labels["user"], each.value, each.timestamp) for each in family.samples] == [
         ("anna", 2.5, 1700000000.25), ("bob", 1, None)]  # fmt: skip

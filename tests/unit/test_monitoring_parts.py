@@ -83,12 +83,18 @@ def test_disks_are_seen_as_far_as_docker_lets(table, watched):
     ({"alerts": {"email_configs": [{**MAIL, "auth_password": "x"}]}}, "auth_password_file: /run/secrets/FILE"),
     ({"alerts": {"webhook_configs": [{"http_config": {"basic_auth": {"password": "x"}}}]}}, "password_file"),
     ({"alerts": {"slack_configs": [{"api_url": "https://chat.example.org/T0"}]}}, "api_url_file"),
+    ({"alerts": {"rocketchat_configs": [{"token_id": "x"}]}}, "token_id_file"),
     ({"alerts": {"email_configs": [{**MAIL, "auth_password_file": "/etc/mail"}]}}, "secrets/alertmanager"),
     ({"cadvisor": "registry.example.org/cadvisor:v0.49.2"}, "0.54 or newer"),
 ])  # fmt: skip
 def test_settings_hold_no_password_and_no_old_cadvisor(section, said):
     with pytest.raises(ValidationError, match=said):
         Settings(monitoring=section)
+
+
+def test_where_a_receiver_is_may_be_written():
+    for kind in ("jira_configs", "rocketchat_configs", "opsgenie_configs", "telegram_configs", "webex_configs"):
+        assert Settings(monitoring={"alerts": {kind: [{"api_url": "https://chat.example.org"}]}}).monitoring.alerts
 
 
 def test_everything_goes_to_every_receiver_as_it_was_written():
