@@ -16,6 +16,8 @@ from .restic import Restic
 
 KEY, TOKEN, CREDENTIALS = "backup_key", "backup_export_token", "targets.ini"
 SSH_KEY, SSH_HOSTS, RCLONE = "ssh_key", "ssh_known_hosts", "rclone.conf"
+GIVEN = (CREDENTIALS, SSH_KEY, SSH_HOSTS, RCLONE)
+"""What a keeper gives it to reach targets."""
 VARIABLE = re.compile(r"(AWS|RCLONE|OS|B2|AZURE|GOOGLE)_[A-Z0-9_]+")
 """What credentials may set; anything else could change which program runs."""
 

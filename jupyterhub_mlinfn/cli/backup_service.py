@@ -109,8 +109,7 @@ def ground(settings: Settings, fstab: Path) -> list[str]:
 def given(settings: Settings) -> list[Path]:
     """The credentials that a keeper has put there."""
     folder = settings.root / "secrets" / NAME
-    names = (place.CREDENTIALS, place.SSH_KEY, place.SSH_HOSTS, place.RCLONE)
-    return [folder / name for name in names if (folder / name).is_file()]
+    return [folder / name for name in place.GIVEN if (folder / name).is_file()]
 
 
 def compose_part(settings: Settings, machine: str, zone: str, disks: Mapping[str, str]) -> Mapping[str, Any]:

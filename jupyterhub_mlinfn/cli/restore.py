@@ -114,14 +114,25 @@ def _secrets(key: Path | None, credentials: Path | None) -> Iterator[Path]:
     where = MEMORY if files.is_tmpfs(MEMORY) else None
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", dir=where) as name:
         folder = Path(name)
+        for known, path in _given(credentials).items():
+            files.replace(folder / known, path.read_text())
         text = key.read_text() if key else typed()
-        (folder / place.KEY).touch(mode=0o600)
-        (folder / place.KEY).write_text(text.strip() + "\n")
-        if credentials and credentials.is_dir():
-            shutil.copytree(credentials, folder, dirs_exist_ok=True)
-        elif credentials:
-            shutil.copy(credentials, folder / place.CREDENTIALS)
+        files.replace(folder / place.KEY, text.strip() + "\n")
         yield folder
+
+
+def _given(credentials: Path | None) -> dict[str, Path]:
+    """The credentials by the names that the service has for them. Raises UserError for a folder that has none."""
+    from ..backup import place
+    from ..errors import UserError
+
+    if not credentials or not credentials.is_dir():
+        return {place.CREDENTIALS: credentials} if credentials else {}
+    found = {name: credentials / name for name in place.GIVEN if (credentials / name).is_file()}
+    if not found:
+        raise UserError(f"{credentials} has none of {', '.join(place.GIVEN)}, which are the credentials that a restore "
+                        "takes. Name the folder that has them.")  # fmt: skip
+    return found
 
 
 def _left_behind(memory: Path = MEMORY) -> list[Path]:

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from jupyterhub_mlinfn.cli import backup_service, put_back, restore
+from jupyterhub_mlinfn.cli import backup_service, put_back
 from jupyterhub_mlinfn.cli.backup_container import Container
 from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.errors import OperatorError, UserError
@@ -95,22 +95,6 @@ def test_without_the_book_of_uids_nothing_is_swapped_whatever_was_said(root, los
 def test_odd_names_are_one_line_each(tmp_path):
     put_back.note(tmp_path / "list", OF, ["homes/new\nline", "homes/ünï"])
     assert put_back.noted(tmp_path / "list") == [r"homes/new\nline", "homes/ünï"]
-
-
-def test_the_key_is_in_memory_and_goes_when_its_command_has_died(tmp_path):
-    (tmp_path / "key").write_text("the key")
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    left, used = (restore.MEMORY / f"mlinfn-restore-{pid}-x" for pid in (dead.pid, os.getpid()))
-    left.mkdir()
-    used.mkdir()
-    with restore._secrets(tmp_path / "key", None) as folder:
-        assert (folder / "backup_key").read_text() == "the key\n"
-        assert folder.is_relative_to("/dev/shm")
-        assert not left.exists()
-        assert used.exists()
-    used.rmdir()
-    assert not folder.exists()
 
 
 def test_nothing_starts_between_two_halves_of_a_swap(root, config):
