@@ -169,7 +169,8 @@ def complete(root: Path, moment: str, *, partial: bool = False) -> None:
         raise OperatorError(f"The backup has no {', '.join(missing)}, so it is no whole one. Nothing was changed.")
     hub = folder / "service/hub"
     databases = list((hub / "export").glob("*.sqlite"))
-    if not databases or any(PurePosixPath(BOOK).is_relative_to(each) for each in lost):
+    moved = list(hub.glob("*.sqlite"))  # before an interruption; no copy has one there
+    if not (databases or moved) or any(PurePosixPath(BOOK).is_relative_to(each) for each in lost):
         raise OperatorError("The backup has no copies of the hub's databases, so nobody would have their uid. Nothing "
                             "was changed. Name another moment with --when.")  # fmt: skip
     for copy in databases:

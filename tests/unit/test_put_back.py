@@ -79,6 +79,16 @@ def test_what_is_lost_is_left_out_only_with_the_word_for_it(root, config):
     assert put_back.noted(root / "not-restored.txt") == LOST
 
 
+def test_an_interruption_while_the_disk_takes_everything_loses_nothing_that_came(root, config):
+    put_back.note(root / ".restoring/not-restored.txt", OF, LOST)
+    put_back.complete(root, MOMENT, partial=True)
+    (root / ".restoring/complete").unlink()
+    assert put_back.came(root, OF)
+    put_back.complete(root, MOMENT, partial=True)
+    put_back.swap(root, config)
+    assert all_is_back(root, config)
+
+
 def test_a_whole_restore_leaves_no_list_of_an_earlier_one(root, config):
     put_back.note(root / "not-restored.txt", OF, LOST)
     put_back.complete(root, MOMENT, partial=True)
