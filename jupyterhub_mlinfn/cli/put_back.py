@@ -26,6 +26,7 @@ from .site import CHECKOUT, Site
 STAGING, BEFORE, COMPLETE = ".restoring", ".before-restore", "complete"
 MISSING = "not-restored.txt"
 """Names what the target has lost: beside what was restored, then in the root."""
+LOADED = CHECKOUT / "config/jupyterhub_config.d"
 BOOK = "service/hub/export/identity.sqlite"
 NAMED = 3
 PLACES: Mapping[str, str] = {
@@ -217,9 +218,30 @@ def _settings(folder: Path, config: Path) -> None:
             config.replace(free(config.with_name(f"{config.name}.before-restore")))
         config.parent.mkdir(parents=True, exist_ok=True)
         files.replace_if_changed(config, text, mode=0o644)
-    hatch = folder / "jupyterhub_config.d"
-    if hatch.is_dir() and config.absolute() == CHECKOUT / "config" / "mlinfn.yaml":
-        shutil.copytree(hatch, CHECKOUT / "config/jupyterhub_config.d", dirs_exist_ok=True)
+
+
+def hatch(site: Site, root: Path, loaded: Path = LOADED) -> Path | None:
+    """Where jupyterhub_config.d lies beside the settings, if it is not loaded; None if the hub loads it as it was.
+
+    Any hub loads that of the checkout, which is put back with the checkout's own settings alone. What was there goes to
+    what was before, whole: a file of another time would be loaded as well.
+    """
+    restored, before = root / STAGING / "service/settings" / LOADED.name, root / BEFORE
+    if not restored.is_dir() or _texts(restored) == _texts(loaded):
+        return None
+    place = loaded if site.is_checkouts_own else site.config.absolute().with_name(f"{LOADED.name}.restored")
+    if _texts(place) != _texts(restored):
+        if os.path.lexists(place):
+            before.mkdir(mode=0o700, exist_ok=True)
+            shutil.move(place, free(before / place.name))  # from another disk, perhaps
+        shutil.copytree(restored, place, symlinks=True)
+    return None if place == loaded else place
+
+
+def _texts(folder: Path) -> dict[Path, bytes]:
+    """What a folder of configuration holds; its README is of the checkout, and changes with it."""
+    found = (each for each in folder.rglob("*") if each.is_file() and each.name != "README.md")
+    return {each.relative_to(folder): each.read_bytes() for each in found}
 
 
 def refuse_running(instance: str, containers: Iterable[Mapping[str, Any]]) -> None:

@@ -46,11 +46,13 @@ def restore(
     if json:
         as_json(done)
         return
-    from .put_back import MISSING
+    from .put_back import LOADED, MISSING
 
     lost = [f"Not there: {each}" for each in done["missing"][:TOLD]]
     lost += [f"What the target has lost is in {done['root']}/{MISSING}."] if lost else []
     kept = [f"What was there before is in {done['before']}; remove it when all is well."] if done["before"] else []
+    kept += [f"{done['not_loaded']} is what its hub loaded then. All hubs of this checkout load {LOADED}, which was "
+             "left as it is."] if done["not_loaded"] else []  # fmt: skip
     lines(f"{done['instance']} is in {done['root']} as it was at {done['time'][:16]}.", *lost, *kept,
           "Start it with: mlinfn up",
           "A new machine makes copies once it is told to, for each target: mlinfn backup adopt TARGET")
@@ -79,9 +81,10 @@ def _restored(site: Site, wanted: tuple[str, str, str, bool], secrets: Path, say
             put_back.complete(settings.root, told["time"], partial=partial)
         moment = put_back.moment(settings.root)  # of the one before, if that was interrupted
         with interrupt.deaf():  # of some renames
+            aside = put_back.hatch(site, settings.root)
             before = put_back.swap(settings.root, site.config)
     return {"instance": told["instance"], "time": moment, "root": str(settings.root),
-            "before": str(before) if before else None,
+            "before": str(before) if before else None, "not_loaded": str(aside) if aside else None,
             "missing": put_back.noted(settings.root / put_back.MISSING)}  # fmt: skip
 
 

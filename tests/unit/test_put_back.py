@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from support.places import CHECKOUT
 
 from jupyterhub_mlinfn.cli import backup_service, put_back
 from jupyterhub_mlinfn.cli.backup_container import Container
@@ -133,6 +134,44 @@ def test_settings_that_differ_are_kept_beside_the_restored_ones(root, config):
     put_back.complete(root, MOMENT)
     put_back.swap(root, config)
     assert (config.read_text(), config.with_name("mlinfn.yaml.before-restore").read_text()) == ("new", "other")
+
+
+@pytest.fixture
+def hatch(root, tmp_path):
+    """The folder of which the hub loads files, with one of another time; the one to come has another file."""
+    for folder, name in ((tmp_path / "loaded", "10-later.py"), (root / f".restoring/{HATCH}", "10-own.py")):
+        folder.mkdir(parents=True)
+        (folder / name).write_text(name)
+        (folder / "README.md").write_text(name)
+    return tmp_path / "loaded"
+
+
+HATCH = "service/settings/jupyterhub_config.d"
+OWN = Site(CHECKOUT / "config/mlinfn.yaml")
+
+
+def test_the_hub_loads_what_it_loaded_then_and_nothing_else(root, hatch):
+    for _ in range(2):  # going on after an interruption changes nothing
+        assert put_back.hatch(OWN, root, hatch) is None
+        assert [each.name for each in hatch.glob("*.py")] == ["10-own.py"]
+    assert os.listdir(root / ".before-restore") == ["loaded"]
+    assert (root / ".before-restore/loaded/10-later.py").read_text() == "10-later.py"
+
+
+def test_the_hub_goes_on_with_what_it_loads_where_that_is_what_it_loaded_then(root, hatch):
+    (hatch / "10-later.py").rename(hatch / "10-own.py")
+    (hatch / "10-own.py").write_text("10-own.py")
+    assert put_back.hatch(OWN, root, hatch) is None
+    assert (hatch / "README.md").read_text() == "10-later.py"
+    assert not (root / ".before-restore").exists()
+
+
+def test_settings_elsewhere_leave_what_all_instances_load_and_keep_what_was_restored(root, config, hatch):
+    for _ in range(2):
+        place = put_back.hatch(Site(config), root, hatch)
+        assert (place.parent, (place / "10-own.py").read_text()) == (config.parent, "10-own.py")
+    assert sorted(os.listdir(hatch)) == ["10-later.py", "README.md"]
+    assert not (root / ".before-restore").exists()
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path):
