@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import secrets
 import signal
@@ -10,6 +12,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,9 @@ class Container:
     into: Path | None = None
     """A folder of this machine in which files are restored."""
     mounts: Mapping[Path, str] = field(default_factory=dict)
+    """What it sees besides, and where; all of it has to be there."""
+    reads: Mapping[Path, str] = field(default_factory=dict)
+    """The same, not to be changed."""
 
     def words(self) -> list[str]:
         """The words of `docker` that start it. The host's name is its own, since restic trusts locks by that."""
@@ -53,20 +59,27 @@ class Container:
                 "--memory-swap=2g", *self._files(), *self._settings(), IMAGE]  # fmt: skip
 
     def _files(self) -> list[str]:
-        """Docker would make a target's folder that is not there."""
+        """Docker refuses a folder that is not there; a target that is away is for restic to complain of."""
         folders = {Path(each): each for each in self.targets if is_folder(each) and Path(each).is_dir()}
-        mounts = {**folders, self.secrets: "/run/secrets:ro", **self.mounts}
-        words = ["--cap-add=DAC_READ_SEARCH"]
+        mounts, words = {**folders, **self.mounts}, ["--cap-add=DAC_READ_SEARCH"]
         if self.into:
             mounts[self.into] = INTO
             words = [f"--name={name_of(self.into)}", *(f"--cap-add={each}" for each in CHANGES_FILES)]
-        return [*words, *(f"--volume={source}:{target}" for source, target in mounts.items())]
+        reads = {self.secrets: "/run/secrets", **self.reads}
+        return [*words, *(_mount(*each, "readonly") for each in reads.items()), *starmap(_mount, mounts.items())]
 
     def _settings(self) -> list[str]:
         """Where nothing is set up yet, no settings are read, and restic's cache goes with the container's files."""
-        if self.mounts:
+        if self.reads:
             return [f"--env=MLINFN_CONFIG={CONFIG}"]
         return [f"--env=MLINFN_BACKUP_STATE={INTO + '/.state' if self.into else '/tmp'}"]
+
+
+def _mount(source: Path, target: str, *more: str) -> str:
+    """The word for a mount. Docker reads it as a line of CSV, so a path may have any character."""
+    line, fields = io.StringIO(), ["type=bind", f"source={source}", f"target={target}", *more]
+    csv.writer(line, quoting=csv.QUOTE_ALL, lineterminator="").writerow(fields)
+    return f"--mount={line.getvalue()}"
 
 
 def name_of(into: Path) -> str:
@@ -80,8 +93,9 @@ def of_site(site: Site, targets: Sequence[str], into: Path | None = None) -> Con
     secrets = root / "secrets" / backup_service.NAME
     if not secrets.is_dir():
         raise OperatorError(f"{secrets} is not there yet. Make it with: sudo mlinfn prepare")
-    mounts = {site.config.absolute(): f"{CONFIG}:ro", root / "backup": "/var/lib/backup"}
-    return Container(site, secrets, targets, into, mounts)
+    (root / "backup").mkdir(mode=0o700, exist_ok=True)  # it is in no backup, so after a restore it is not there
+    mounts, reads = {root / "backup": "/var/lib/backup"}, {site.config.absolute(): CONFIG}
+    return Container(site, secrets, targets, into, mounts, reads)
 
 
 def work(container: Container, verb: str, *words: str, say: Say, typed: str = "") -> Any:

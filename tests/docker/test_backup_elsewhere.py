@@ -28,9 +28,9 @@ def container(images, sftp, tmp_path_factory):
         (secrets / name).chmod(0o600)
     config.write_text("images: [{slug: lab, title: Lab, image: mlinfn/lab}]\n"
                       f"backup: {{targets: ['{sftp.url}', '{BOX}']}}\n")
-    mounts = {config: f"{CONFIG}:ro", folder / "state": "/var/lib/backup", folder / "root/users": "/data/homes:ro",
-              folder / "box": "/box"}  # fmt: skip
-    return lambda targets, into=None: Container(Site(config), secrets, targets, into, mounts)
+    mounts = {folder / "state": "/var/lib/backup", folder / "box": "/box"}
+    reads = {config: CONFIG, folder / "root/users": "/data/homes"}
+    return lambda targets, into=None: Container(Site(config), secrets, targets, into, mounts, reads)
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +44,10 @@ def test_what_is_copied_elsewhere_comes_back(container, sftp, copied, tmp_path, 
     number, url = (0, sftp.url) if place == "sftp" else (1, BOX)
     assert (copied[number]["reason"], copied[number]["trouble"]) == ("", "")
     assert copied[number]["verified_files"]
-    into = tmp_path / "back"
+    into = tmp_path / 'back, of 15:00 "so"'
     into.mkdir()
     work(container([url], into), "restore", "--", "homes/zoe", say=print)
-    here = next(folder for folder, where in container([]).mounts.items() if where == "/data/homes:ro")
+    here = next(folder for folder, where in container([]).reads.items() if where == "/data/homes")
     assert backups.seen_below(into) == backups.seen_below(here / "zoe")
 
 

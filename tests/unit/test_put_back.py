@@ -1,5 +1,6 @@
 """Restored data takes the place of what was there, all of it or nothing, whatever comes between."""
 
+import csv
 import os
 import shutil
 import subprocess
@@ -225,15 +226,22 @@ def test_mounts_are_not_swapped(mounted, tmp_path):
     put_back.refuse_mounts(tmp_path / "users")
 
 
+def mounts_of(words: list[str]) -> list[list[str]]:
+    """The fields of each mount, as Docker reads them."""
+    return list(csv.reader(each.removeprefix("--mount=") for each in words if each.startswith("--mount=")))
+
+
 def test_a_container_may_change_files_only_where_some_are_restored(tmp_path):
     copies = tmp_path / "copies"
     copies.mkdir()
     looks = Container(Site(tmp_path / "x"), tmp_path, [str(copies), "/mnt/away", "s3:x"]).words()
     assert [each for each in looks if each.startswith("--cap")] == ["--cap-drop=ALL", "--cap-add=DAC_READ_SEARCH"]
-    assert [each for each in looks if each.startswith("--volume")] == [
-        f"--volume={copies}:{copies}", f"--volume={tmp_path}:/run/secrets:ro"]  # fmt: skip
-    restores = Container(Site(tmp_path / "x"), tmp_path, ["s3:x"], into=tmp_path / "to").words()
-    assert {"--cap-add=CHOWN", "--cap-add=FOWNER", f"--volume={tmp_path}/to:/restored", "--read-only"} < set(restores)
+    secrets = ["type=bind", f"source={tmp_path}", "target=/run/secrets", "readonly"]
+    assert mounts_of(looks) == [secrets, ["type=bind", f"source={copies}", f"target={copies}"]]
+    into = tmp_path / 'of 15:00, "so"'
+    restores = Container(Site(tmp_path / "x"), tmp_path, ["s3:x"], into=into).words()
+    assert {"--cap-add=CHOWN", "--cap-add=FOWNER", "--read-only"} < set(restores)
+    assert mounts_of(restores) == [secrets, ["type=bind", f"source={into}", "target=/restored"]]
     assert not any("docker.sock" in each for each in restores)
 
 
