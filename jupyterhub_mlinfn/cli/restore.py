@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,9 +31,10 @@ def register(app: typer.Typer) -> None:
 def restore(
     context: typer.Context,
     source: Annotated[str, typer.Option("--from", metavar="TARGET", help="The repository, as in `backup.targets`.")],
-    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="A file with the key.")] = None,
+    key: Annotated[Path | None, typer.Option(
+        "--key", metavar="FILE", exists=True, dir_okay=False, help="A file with the key.")] = None,
     credentials: Annotated[Path | None, typer.Option(
-        "--credentials", metavar="FILE", help="A targets.ini, or a folder of credentials.")] = None,
+        "--credentials", metavar="FILE", exists=True, help="A targets.ini, or a folder of credentials.")] = None,
     when: Annotated[str, typer.Option("--when", metavar="W", help="latest, a date or a time.")] = "latest",
     instance: Annotated[str, typer.Option("--instance", metavar="I", help="Whose, if there are several.")] = "",
     partial: Annotated[bool, typer.Option("--partial", help="Also without what the target has lost.")] = False,
@@ -139,5 +141,10 @@ def _given(credentials: Path | None) -> dict[str, Path]:
 
 
 def _left_behind(memory: Path = MEMORY) -> list[Path]:
-    """Such folders of commands that are no more."""
-    return [each for each in memory.glob(f"{PREFIX}*") if not Path("/proc", each.name.split("-")[2]).exists()]
+    """Such folders of commands that are no more. Anybody may put there what is named like one."""
+    found = (each for each in memory.glob(f"{PREFIX}*") if not Path("/proc", each.name.split("-")[2]).exists())
+    return [each for each in found if _is_own_folder(each.lstat())]
+
+
+def _is_own_folder(seen: os.stat_result) -> bool:
+    return stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid()

@@ -5,8 +5,9 @@ import stat
 import subprocess
 
 import pytest
+from typer.testing import CliRunner
 
-from jupyterhub_mlinfn.cli import restore
+from jupyterhub_mlinfn.cli import app, restore
 from jupyterhub_mlinfn.errors import UserError
 
 
@@ -30,6 +31,31 @@ def test_the_key_is_in_memory_and_goes_when_its_command_has_died(key):
         assert used.exists()
     used.rmdir()
     assert not folder.exists()
+
+
+def test_what_others_put_beside_the_key_is_left_alone(key, tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    file, link, foreign = (restore.MEMORY / f"mlinfn-restore-{dead.pid}-{name}" for name in ("file", "link", "foreign"))
+    file.touch()
+    link.symlink_to(tmp_path)
+    foreign.mkdir()
+    os.chown(foreign, 1234, 1234)
+    try:
+        with restore._secrets(key, None):
+            assert all(os.path.lexists(each) for each in (file, link, foreign))
+    finally:
+        file.unlink()
+        link.unlink()
+        foreign.rmdir()
+
+
+@pytest.mark.parametrize(("word", "said"), [
+    ("--key=typo", "file 'typo' does not exist"), ("--credentials=typo", "'typo' does not exist"),
+    ("--key=.", "file '.' is a directory")])  # fmt: skip
+def test_a_typing_error_is_said_in_a_sentence(word, said):
+    done = CliRunner().invoke(app, ["restore", "--from=/mnt/copies", word])
+    assert (done.exit_code, said in done.output) == (2, True), done.output
 
 
 def test_nobody_else_reads_credentials_while_they_are_used(key, tmp_path):
