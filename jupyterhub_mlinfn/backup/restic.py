@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from ..settings_backup import is_folder
 from .trouble import Trouble, understood
 
 ANSWER_S = 60
@@ -25,6 +28,7 @@ SOME_LOST = "Fatal: There were"
 GONE = ("no such file or directory", "file does not exist")
 SLOWED = ("cpulimit", "--quiet", "--lazy", "--limit=10")
 """Takes nine tenths of a process's time away."""
+LOOKS_S = 0.02
 Message = Mapping[str, Any]
 
 
@@ -115,9 +119,13 @@ class Restic:
         key, so that guessing a password takes long. Ours is 256 bits of chance, which nobody guesses, and members wait
         for each of these calls: so restic finds a slow machine, and the key opens in 0.1 to 0.2 s.
         """
-        with self.output("init", limit_s=ANSWER_S) as process, _slowed(process):
+        with self.output("init", limit_s=ANSWER_S) as process, _slowed(process, self._has_key):
             for _ in messages_in(process.stdout):
                 pass
+
+    def _has_key(self) -> bool:
+        """True in a folder where it has looked at the machine. What it writes after the key shall be there soon."""
+        return is_folder(self.url) and any(Path(self.url, "keys").glob("*"))
 
     def identity(self) -> str:
         """The repository's id. Raises Trouble, "missing" where there is none."""
@@ -131,14 +139,37 @@ class Restic:
 
 
 @contextmanager
-def _slowed(process: subprocess.Popen) -> Iterator[None]:
-    """It has little of the machine during the block, and goes on after it."""
+def _slowed(process: subprocess.Popen, is_enough: Callable[[], bool]) -> Iterator[None]:
+    """It has little of the machine during the block, or until that is enough, and goes on after it."""
+    slowing = _slowing(process)
+    if slowing is None:
+        yield
+        return
+    ended = threading.Event()
+    watch = threading.Thread(target=_let_go, args=(process, slowing, lambda: ended.is_set() or is_enough()))
+    watch.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watch.join()
+
+
+def _slowing(process: subprocess.Popen) -> subprocess.Popen | None:
     nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([*SLOWED, f"--pid={process.pid}"], **nothing) as slowing:
-        try:
-            yield
-        finally:
-            slowing.terminate()
+    try:
+        return subprocess.Popen([*SLOWED, f"--pid={process.pid}"], **nothing)
+    except OSError:  # the key opens later than it might, and that is all
+        return None
+
+
+def _let_go(process: subprocess.Popen, slowing: subprocess.Popen, is_enough: Callable[[], bool]) -> None:
+    """It goes on once that is enough, or once what slows it has died, which may have left it stopped."""
+    while slowing.poll() is None and not is_enough():
+        time.sleep(LOOKS_S)
+    slowing.terminate()
+    slowing.wait()
+    process.send_signal(signal.SIGCONT)
 
 
 def _end(process: subprocess.Popen) -> None:

@@ -103,6 +103,9 @@ class Run:
             if HALF_MADE in str(trouble) and is_folder(self.url) and has_only_keys(Path(self.url)):
                 shutil.rmtree(Path(self.url) / "keys")
                 self._make()
+            elif HALF_MADE in str(trouble) and not is_folder(self.url):
+                raise Trouble(self.url, "unfinished", "if nothing else holds a file, remove `keys` in it, and it is "
+                              "made again") from None  # fmt: skip
             elif "already" not in str(trouble):
                 raise
 

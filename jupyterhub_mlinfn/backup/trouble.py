@@ -7,8 +7,8 @@ from typing import Literal
 
 from ..errors import OperatorError
 
-Reason = Literal["key", "missing", "another", "machine", "emptied", "locked", "full", "denied", "away", "damaged",
-                 "killed", "busy", "settings", "attribute", "other"]  # fmt: skip
+Reason = Literal["key", "missing", "unfinished", "another", "machine", "emptied", "locked", "full", "denied", "away",
+                 "damaged", "killed", "busy", "settings", "attribute", "other"]  # fmt: skip
 BY_CODE: dict[int, Reason] = {10: "missing", 11: "locked", 12: "key"}
 BY_WORDS: tuple[tuple[Reason, str], ...] = (
     ("attribute", r"invalid pax record"),
@@ -20,6 +20,7 @@ BY_WORDS: tuple[tuple[Reason, str], ...] = (
 SAID: dict[Reason, str] = {
     "key": "the key in secrets/backup does not open it",
     "missing": "there is no repository; is the disk mounted, or was it emptied?",
+    "unfinished": "its making was cut off: it has a key and no config",
     "another": "another repository than before is there",
     "machine": "another machine writes to it",
     "emptied": "what it has copies of has gone; is the disk mounted?",

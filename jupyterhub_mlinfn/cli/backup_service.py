@@ -39,6 +39,7 @@ AGAIN = "mlinfn backup run"
 REMEDIES: Mapping[str, str] = {
     "missing": "mount its disk, then: mlinfn up",
     "emptied": "mount its disk, then: mlinfn up",
+    "unfinished": "if nothing in it but `keys` holds a file, remove `keys`, then: mlinfn backup run",
     "another": "if it is the right one: mlinfn backup adopt {url}",
     "machine": "if this machine goes on in its place: mlinfn backup adopt {url}",
 }

@@ -2,6 +2,8 @@
 
 import json
 import os
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +59,57 @@ def test_damage_is_told_with_what_was_found_first(run, tmp_path):
     with pytest.raises(Trouble, match="contains errors pack 9ce8 does not exist") as told:
         run(*fails(tmp_path, found, ends("Fatal: repository contains errors"))).check()
     assert told.value.reason == "damaged"
+
+
+@pytest.fixture
+def slowed(run, tmp_path):
+    """Call it with the lines of a program in place of cpulimit, for restic and the target that it shall make.
+
+    Restic's own lines note that they are done. Either knows the number of the other.
+    """
+
+    def made(cpulimit, *lines, to=URL):
+        one = run(f"echo $$ >'{tmp_path}/restic.pid'", f"cd '{tmp_path}'", *lines, "touch done")
+        program = tmp_path / "bin/cpulimit"
+        program.write_text(f"#!/bin/sh\necho $$ >'{tmp_path}/cpulimit.pid'\n{cpulimit}")
+        program.chmod(0o755)
+        return replace(one.restic, url=str(to))
+
+    return made
+
+
+def waits(condition):
+    """A line that waits a second for it, and ends with 1 without it."""
+    return f"n=0; until {condition}; do sleep 0.01; n=$((n+1)); [ $n -lt 100 ] || exit 1; done"
+
+
+def test_a_repository_is_made_where_nothing_slows_restic(run, tmp_path, monkeypatch):
+    one = run(f": >'{tmp_path}/done'")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    one.restic.create()
+    assert (tmp_path / "done").exists()
+
+
+def test_what_slowed_restic_and_died_does_not_leave_it_stopped(slowed, tmp_path):
+    began = time.monotonic()
+    slowed('for word; do :; done; kill -STOP "${word#--pid=}"', waits("[ -s cpulimit.pid ]"), waits(
+        "! kill -0 $(cat cpulimit.pid)")).create()  # fmt: skip
+    assert (tmp_path / "done").exists()
+    assert time.monotonic() - began < 10
+
+
+def test_a_folder_is_made_at_full_speed_from_its_key_on(slowed, tmp_path):
+    (tmp_path / "keys").mkdir()
+    slowed("exec sleep 10", waits("[ -s cpulimit.pid ]"), "touch keys/1",
+           waits("! kill -0 $(cat cpulimit.pid)"), to=tmp_path).create()  # fmt: skip
+    assert (tmp_path / "done").exists()
+
+
+def test_a_bucket_whose_making_was_cut_off_is_said_with_what_mends_it(run):
+    one = run(f"echo 'Fatal: create repository at {URL} failed: repository already contains keys' >&2", "exit 1")
+    with pytest.raises(Trouble, match=r"its making was cut off: .*remove `keys`") as told:
+        one.known("")
+    assert told.value.reason == "unfinished"
 
 
 @pytest.fixture
