@@ -79,6 +79,8 @@ class Restic:
                 timer.start()
             try:
                 yield process
+                while process.stdout.read(2**16):  # who has found what they wanted leaves the rest, and it would wait
+                    pass
                 code = process.wait()
             finally:
                 timer.cancel()

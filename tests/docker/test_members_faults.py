@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,7 +16,7 @@ from support.places import free_ports
 from support.wait import until
 
 from jupyterhub_mlinfn.backup import state
-from jupyterhub_mlinfn.backup.members import answers, copies, restores
+from jupyterhub_mlinfn.backup.members import answers, copies, restores, trees
 from jupyterhub_mlinfn.backup.place import Place
 from jupyterhub_mlinfn.backup.state import State
 from jupyterhub_mlinfn.backup.target import Run
@@ -178,6 +179,22 @@ def test_a_copy_that_cannot_be_read_to_its_end_never_ends_as_a_whole(members_sit
     (received,) = small_hub.received
     assert (received.words["into"], received.end, len(received.data) > 1 << 20) == ("home", "broken", True)
     assert zoe.restore("home", "whole")["state"] == "done"
+
+
+def test_one_file_beside_thousands_of_folders_is_found_at_once(members_site, small_hub, tmp_path):
+    """Folders come first in a list, which has an end: the file is looked for once more, and what follows it is left."""
+    target, home = str(tmp_path / "many"), tmp_path / "data/homes/zoe"
+    for number in range(trees.MOST + 400):
+        (home / f"d{number:04}").mkdir(parents=True)
+    (home / "a.txt").write_text("here")
+    Path(target).mkdir()
+    place = members_site.of_hub(small_hub, sources=tmp_path / "data", settings=Settings(backup={"targets": [target]}))
+    run = Run(place, place.restic(target), lambda told: None)
+    run.known("")
+    taken, known = run.snapshot("homes"), copies.Copies(place)
+    began = time.monotonic()
+    assert trees.Trees(known).node(known.one("homes", taken.snapshot), "zoe/a.txt").size == 4
+    assert time.monotonic() - began < 30
 
 
 def test_all_restores_end_with_the_service(members_site, small_hub):

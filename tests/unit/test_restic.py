@@ -61,6 +61,11 @@ def test_damage_is_told_with_what_was_found_first(run, tmp_path):
     assert told.value.reason == "damaged"
 
 
+def test_who_stops_reading_early_holds_up_nothing(run):
+    with run("echo one; head -c 1000000 /dev/zero").restic.output("ls", limit_s=2) as process:
+        assert process.stdout.readline() == b"one\n"
+
+
 @pytest.fixture
 def slowed(run, tmp_path):
     """Call it with the lines of a program in place of cpulimit, for restic and the target that it shall make.
