@@ -54,6 +54,7 @@ def _compared(url: str, node: Message, scratch: Path, said: str) -> bool:
         raise Trouble(url, "damaged", f"a restored file has {restored} bytes, not {size}. {said}".strip())
     if not _is_still(original, node):
         return False
+    filecmp.clear_cache()  # it would know two files by their sizes and times, which were the same the last time too
     try:
         is_same = filecmp.cmp(original, copy, shallow=False)
     except OSError:  # it has gone this moment

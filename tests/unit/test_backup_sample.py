@@ -47,6 +47,17 @@ def test_a_restored_file_that_differs_is_damage(tmp_path, file, text):
     assert told.value.reason == "damaged"
 
 
+def test_a_file_that_is_drawn_again_is_read_again(tmp_path, file):
+    scratch, then = restored(tmp_path, file, "then"), file.stat()
+    copy = scratch / str(file).lstrip("/")
+    os.utime(copy, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert sample._compared("u", node(file), scratch, "")
+    copy.write_text("them")
+    os.utime(copy, ns=(then.st_atime_ns, then.st_mtime_ns))
+    with pytest.raises(Trouble, match="differs"):
+        sample._compared("u", node(file), scratch, "")
+
+
 def test_a_file_that_was_changed_is_no_damage_also_with_its_time_set_back(tmp_path, file):
     before, listed = file.stat(), node(file)
     while file.stat().st_ctime_ns == before.st_ctime_ns:
