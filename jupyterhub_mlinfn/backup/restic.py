@@ -74,7 +74,8 @@ class Restic:
                ) -> Iterator[subprocess.Popen]:  # fmt: skip
         """The process, for who reads what it prints; it ends with the block. Raises Trouble where all was read."""
         with tempfile.TemporaryFile("w+") as said, self._started(words, subprocess.PIPE, said) as process:
-            timer = threading.Timer(limit_s or 0, process.kill)
+            late = threading.Event()
+            timer = threading.Timer(limit_s or 0, _give_up, (process, late))
             if limit_s:
                 timer.start()
             try:
@@ -85,7 +86,7 @@ class Restic:
             finally:
                 timer.cancel()
                 _end(process)
-            if limit_s and code < 0:
+            if late.is_set() and code < 0:
                 raise Trouble(self.url, "away")
             found = self._judged(words, code, said)
             if errors is not None:
@@ -172,6 +173,11 @@ def _let_go(process: subprocess.Popen, slowing: subprocess.Popen, is_enough: Cal
     slowing.terminate()
     slowing.wait()
     process.send_signal(signal.SIGCONT)
+
+
+def _give_up(process: subprocess.Popen, late: threading.Event) -> None:
+    late.set()
+    process.kill()
 
 
 def _end(process: subprocess.Popen) -> None:

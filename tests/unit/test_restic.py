@@ -54,6 +54,13 @@ def test_a_killed_program_is_no_damage(run):
     assert told.value.reason == "killed"
 
 
+@pytest.mark.parametrize(("line", "reason"), [("kill -9 $$", "killed"), ("exec sleep 10", "away")])
+def test_only_what_took_too_long_is_away(run, line, reason):
+    with pytest.raises(Trouble) as told:
+        run(line).restic.ask("snapshots", limit_s=0.2)
+    assert told.value.reason == reason
+
+
 def test_damage_is_told_with_what_was_found_first(run, tmp_path):
     found = {"message_type": "error", "message": "pack 9ce8 does not exist\n"}
     with pytest.raises(Trouble, match="contains errors pack 9ce8 does not exist") as told:

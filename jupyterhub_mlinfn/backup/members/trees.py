@@ -96,7 +96,7 @@ class Trees:
         try:
             return self._once(copy, path, take)
         except Trouble as trouble:
-            if trouble.reason == "away":
+            if trouble.reason in ("away", "killed"):
                 raise
             self.copies.look_again(copy)
             return self._once(self.copies.one(copy.kind, copy.snapshot), path, take)
