@@ -154,6 +154,10 @@ BACKUP_LAST_SUCCESS = _of_backup(
     "mlinfn_backup_last_success_timestamp_seconds", "When the last good run on a target began, or 0", "target"
 )
 BACKUP_AGE = _of_backup("mlinfn_backup_age_seconds", "Age of the newest good snapshots of a target", "target")
+BACKUP_DATABASES = _of_backup(
+    "mlinfn_backup_databases_last_success_timestamp_seconds", "When the hub copied its databases that are on a target, "
+    "or 0", "target",
+)  # fmt: skip
 BACKUP_LAST_VERIFIED = _of_backup(
     "mlinfn_backup_last_verified_timestamp_seconds", "When a sample of a target was last restored and compared, or 0",
     "target",

@@ -74,7 +74,7 @@ class Backup(Model):
     bandwidth: Memory | None = None
     """Most that is sent in a second to each target. Empty: no limit."""
     max_age: Duration = "2d"
-    """`mlinfn status` is red when the newest good snapshot is older."""
+    """`mlinfn status` is red when the newest good snapshot is older, or the hub's databases in it."""
 
     def clashes(self) -> Clashes:
         yield from twice(self.targets, "targets")

@@ -5,6 +5,7 @@
     restic     the program restic: its words in, its JSON out
     place      where sources, keys and state are
     state      what is known of a target, kept in a file
+    exported   the hub's copies of its databases
     refusals   when a run does not even begin
     target     one run on one target
     sample     a random part of a snapshot, restored and compared

@@ -23,6 +23,7 @@ def families(states: Sequence[State], now: datetime) -> Iterator[Metric]:
     for told, value in (
         (metrics.BACKUP_LAST_SUCCESS, lambda each: _epoch(each.good)),
         (metrics.BACKUP_AGE, lambda each: now.timestamp() - _epoch(each.good) if each.good else float("nan")),
+        (metrics.BACKUP_DATABASES, lambda each: _epoch(each.exported)),
         (metrics.BACKUP_LAST_VERIFIED, lambda each: _epoch(each.verified)),
         (metrics.BACKUP_VERIFIED_FILES, lambda each: each.verified_files),
         (metrics.BACKUP_SIZE, lambda each: each.size),

@@ -46,6 +46,8 @@ class State:
     kinds: Mapping[str, Taken] = field(default_factory=dict)
     stale: str = ""
     """Why the hub's databases in it are those of before; empty if they are not."""
+    exported: str = ""
+    """When the hub copied the databases in it; of several, the oldest."""
     verified: str = ""
     """When a sample was last restored and compared."""
     verified_files: int = 0

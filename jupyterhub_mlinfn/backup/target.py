@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import OperatorError
 from ..settings_backup import KINDS, Kind, is_folder
-from . import planning, refusals, sample
+from . import exported, planning, refusals, sample
 from . import state as states
 from .place import Place
 from .planning import Taken
@@ -72,14 +72,19 @@ class Run:
         self.unlock()
         if state.reason == "full" or self._is_full():
             yield (state := self._room_made(state))
+        lacking: list[str] = []
         for kind in (kind for kind in KINDS if self.place.source(kind).is_dir()):
             if kind == "service":  # after the homes: whoever has one in the snapshot has a uid in it as well
-                state = replace(state, stale=self.databases())
+                hub = self.place.source(kind) / "hub"
+                state = replace(state, stale=self.databases(), exported=exported.oldest(hub))
+                lacking = exported.lacking(hub)
             taken = self.snapshot(kind, planning.files_in(before.get(kind, {})))
             yield (state := replace(state, kinds={**state.kinds, kind: taken}))
         yield (state := self._tidied(state))
         yield (state := self._checked(state))
         yield (state := self._verified(state))
+        if lacking:
+            raise Trouble(self.url, "databases", ", ".join(lacking))
         size, took_s = self._size(), round(time.monotonic() - began, 1)
         state = replace(state, size=size, duration_s=took_s, good=state.begun)
         yield replace(state, ended=_now(), reason="", trouble="", since="")

@@ -7,8 +7,8 @@ from typing import Literal
 
 from ..errors import OperatorError
 
-Reason = Literal["key", "missing", "unfinished", "another", "machine", "emptied", "locked", "full", "denied", "away",
-                 "damaged", "killed", "busy", "settings", "attribute", "other"]  # fmt: skip
+Reason = Literal["key", "missing", "unfinished", "another", "machine", "emptied", "databases", "locked", "full",
+                 "denied", "away", "damaged", "killed", "busy", "settings", "attribute", "other"]  # fmt: skip
 BY_CODE: dict[int, Reason] = {10: "missing", 11: "locked", 12: "key"}
 BY_WORDS: tuple[tuple[Reason, str], ...] = (
     ("attribute", r"invalid pax record"),
@@ -24,6 +24,7 @@ SAID: dict[Reason, str] = {
     "another": "another repository than before is there",
     "machine": "another machine writes to it",
     "emptied": "what it has copies of has gone; is the disk mounted?",
+    "databases": "the hub has never copied its databases for it",
     "locked": "somebody else works on it",
     "full": "it is full",
     "denied": "it does not let us write or read",

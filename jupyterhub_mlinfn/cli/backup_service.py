@@ -36,12 +36,14 @@ EMPTY_CREDENTIALS = """# Credentials of targets, a section for each, named like 
 TIME_ZONES = Path("/usr/share/zoneinfo")
 SHOW_KEY = "sudo mlinfn backup key"
 AGAIN = "mlinfn backup run"
+LOGS_OF_HUB = "see mlinfn logs hub, then: mlinfn backup run"
 REMEDIES: Mapping[str, str] = {
     "missing": "mount its disk, then: mlinfn up",
     "emptied": "mount its disk, then: mlinfn up",
     "unfinished": "if nothing in it but `keys` holds a file, remove `keys`, then: mlinfn backup run",
     "another": "if it is the right one: mlinfn backup adopt {url}",
     "machine": "if this machine goes on in its place: mlinfn backup adopt {url}",
+    "databases": LOGS_OF_HUB,
 }
 """What mends a trouble that does not mend itself."""
 
@@ -142,6 +144,8 @@ def finding(settings: Settings, seen: Seen) -> Finding:
     least = seen.now - timedelta(seconds=seconds_of(settings.backup.max_age))
     if old := [each for each in seen.states if _known_good(each, seen.now) < least]:
         return Finding("red", title, " ".join(_said(each, seen.now) for each in old), _remedy(old))
+    if late := [each for each in seen.states if each.exported and time_of(each.exported) < least]:
+        return Finding("red", title, " ".join(_said_of_databases(each, seen.now) for each in late), LOGS_OF_HUB)
     if wrong := [each for each in seen.states if each.reason]:
         return Finding("amber", title, " ".join(_said(each, seen.now) for each in wrong), _remedy(wrong))
     if len([each for each in seen.states if each.good]) < len(targets):
@@ -181,6 +185,10 @@ def _lacks(state: State) -> str:
 def _said(state: State, now: datetime) -> str:
     good = f"the newest good snapshot is {age(state.newest_good, now)} old" if state.newest_good else "no good snapshot"
     return f"{state.trouble} Until then {good}." if state.reason else f"{state.url}: {good}."
+
+
+def _said_of_databases(state: State, now: datetime) -> str:
+    return f"{state.url}: the hub's databases in it are {age(time_of(state.exported), now)} old. {state.stale}".strip()
 
 
 def age(moment: datetime, now: datetime) -> str:

@@ -1,6 +1,7 @@
 """What a run does and in which order, and when it does not even begin: restic itself only notes what it is asked."""
 
 import contextlib
+import os
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -17,6 +18,7 @@ NOW = datetime.now(timezone.utc).isoformat()
 SNAPSHOT = {"id": "aaaa", "tags": ["kind:homes"], "time": NOW, "hostname": "mlinfn", "paths": ["/data/homes"],
             "summary": {"total_files_processed": 1000}}  # fmt: skip
 GOOD = State(URL, repository="r", begun=NOW, ended=NOW, good=NOW, verified=NOW, tidied=NOW, reread=NOW)
+THEN = 1_600_000_000
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 
 
@@ -76,6 +78,30 @@ def test_databases_are_copied_after_the_homes_and_right_before_they_are_taken(ru
     *_, last = run(databases=lambda: restic.asked.append(["databases"]) or "the hub is away").steps(GOOD)
     assert restic.verbs[:4] == ["snapshots", "homes", "databases", "service"]
     assert (last.stale, last.reason) == ("the hub is away", "")
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """The hub's folder, with a database and a copy of it from long ago."""
+    folder = tmp_path / "data/service/hub"
+    (folder / "export").mkdir(parents=True)
+    for path in (folder / "identity.sqlite", folder / "export/identity.sqlite"):
+        path.touch()
+    os.utime(folder / "export/identity.sqlite", (THEN, THEN))
+    return folder
+
+
+def test_how_old_the_copies_of_databases_are_is_known(run, hub):
+    (hub / "export/jupyterhub.sqlite").touch()
+    *_, last = run(databases=lambda: "the hub is away").steps(replace(GOOD, exported=NOW))
+    assert datetime.fromisoformat(last.exported).timestamp() == THEN
+
+
+def test_databases_that_are_in_no_copy_are_a_fault_after_all_else_was_copied(run, hub, restic):
+    (hub / "jupyterhub.sqlite").touch()
+    with pytest.raises(Trouble, match=r"never copied its databases .*\(jupyterhub\.sqlite\)") as told:
+        list(run(databases=lambda: "the hub is away").steps(GOOD))
+    assert (told.value.reason, restic.verbs[1:3], restic.verbs[-1]) == ("databases", ["homes", "service"], "check")
 
 
 @pytest.mark.parametrize(("left_free", "asked"), [(0.0, 1), (1.1, 0)], ids=["room", "no room"])

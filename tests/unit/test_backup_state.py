@@ -26,7 +26,8 @@ NOW = THEN + timedelta(hours=9)
 LATER = THEN + timedelta(days=3)
 URL = "s3:https://s3.example.org/b"
 GOOD = State(URL, repository="r", begun=THEN.isoformat(), ended=THEN.isoformat(), good=THEN.isoformat(), size=7,
-             kinds={"homes": Taken("s", "t", 3, 300, 30)}, verified=THEN.isoformat(), verified_files=3)  # fmt: skip
+             kinds={"homes": Taken("s", "t", 3, 300, 30)}, verified=THEN.isoformat(), verified_files=3,
+             exported=THEN.isoformat())  # fmt: skip
 AWAY = GOOD.failed(Trouble(URL, "away", "connection refused"), NOW.isoformat())
 SETTINGS = Settings(backup={"targets": [URL]})
 
@@ -91,6 +92,8 @@ def test_a_run_that_was_cut_off_did_not_end_well():
     (Seen((GOOD,), key_was_shown=False, now=NOW), "amber", "safe"),
     (Seen((GOOD,), on_one_disk=True, now=NOW), "amber", "dies with it"),
     (Seen((replace(GOOD, stale="The hub did not copy."),), now=NOW), "amber", "The hub did not copy."),
+    (Seen((replace(GOOD, good=LATER.isoformat(), exported=THEN.isoformat(), stale="The hub did not."),), now=LATER),
+     "red", "the hub's databases in it are 3 days old. The hub did not."),
     (Seen((replace(GOOD, kinds={"homes": Taken("s", "t", 3, 300, 30, unread=2)}),), now=NOW), "amber", "2 files"),
 ])  # fmt: skip
 def test_a_keeper_reads_how_the_copies_stand(seen, level, said):
@@ -119,6 +122,7 @@ def test_metrics_say_what_is_known():
     assert found["mlinfn_backup_last_success_timestamp_seconds", URL] == THEN.timestamp()
     assert found["mlinfn_backup_failures_total", URL] == AWAY.failures
     assert found["mlinfn_backup_added_bytes", URL] == 30
+    assert found["mlinfn_backup_databases_last_success_timestamp_seconds", URL] == THEN.timestamp()
 
 
 def test_a_hub_that_is_away_is_said(tmp_path):
