@@ -109,6 +109,8 @@ CASES = (
           f"mlinfn_backup_last_success_timestamp_seconds{TARGET}": "1x60"}),
     Case("BackupOld", "25h", {f"mlinfn_backup_last_success_timestamp_seconds{TARGET}": "0x400"},
          {f"mlinfn_backup_last_success_timestamp_seconds{TARGET}": "0x100 24000x300"}, "4m"),
+    Case("BackupOld", "51h", {f"mlinfn_backup_databases_last_success_timestamp_seconds{TARGET}": "1000x800"},
+         {f"mlinfn_backup_databases_last_success_timestamp_seconds{TARGET}": "0x800"}, "4m"),
     Case("BackupUnverified", "5h", {f"mlinfn_backup_last_verified_timestamp_seconds{TARGET}": "1000x80"},
          {f"mlinfn_backup_last_verified_timestamp_seconds{TARGET}": "1000x60 14400x20"}, "4m"),
     Case("BackupUnverified", "50h", {f"mlinfn_backup_last_verified_timestamp_seconds{TARGET}": "0x800"},
