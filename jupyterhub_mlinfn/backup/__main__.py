@@ -26,6 +26,8 @@ from .service import Service
 def main() -> int:
     """Exit status: 0 well, 1 not, 2 asked for something that cannot be."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    # Before restic takes away a lock it sends this to the process in it, whose number a thread of ours may have now.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     words = verbs.parser().parse_args()
     try:
         place = Place.from_environment(os.environ)

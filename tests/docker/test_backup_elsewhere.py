@@ -74,8 +74,9 @@ def locked(container, copied) -> Path:
     one, name = container([BOX]), test_name()
     locks = next(folder for folder, where in one.mounts.items() if where == "/box") / "copies/locks"
     words = ["docker", "run", f"--name={name}", *one.words()[1:], "env", "RCLONE_CONFIG=/var/lib/backup/rclone.conf",
-             "restic", "--no-cache", f"--repo={BOX}", f"--password-file=/run/secrets/{KEY}", "backup",
-             "--stdin-from-command", "--", "sleep", "600"]  # fmt: skip
+             "python3", "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])",
+             "restic", "--no-cache", f"--repo={BOX}", f"--password-file=/run/secrets/{KEY}",
+             "backup", "--stdin-from-command", "--", "sleep", "600"]  # fmt: skip
     with subprocess.Popen(words, stdin=subprocess.DEVNULL) as service:
         try:
             until(lambda: list(locks.iterdir()), 60, "its lock", every_s=0.1)

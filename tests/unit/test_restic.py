@@ -3,10 +3,13 @@
 import contextlib
 import json
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
 import pytest
+from support.places import CHECKOUT
 
 from jupyterhub_mlinfn.backup import place, restoring, target, verbs
 from jupyterhub_mlinfn.backup.trouble import Trouble
@@ -67,6 +70,16 @@ def test_damage_is_told_with_what_was_found_first(run, tmp_path):
     with pytest.raises(Trouble, match="contains errors pack 9ce8 does not exist") as told:
         run(*fails(tmp_path, found, ends("Fatal: repository contains errors"))).check()
     assert told.value.reason == "damaged"
+
+
+def test_restic_may_ask_whether_we_live(run, tmp_path):
+    """By a signal, to whoever has the number of a process that is dead."""
+    run("kill -HUP $PPID", "echo '[]'")
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "MLINFN_BACKUP_STATE": str(tmp_path),
+                   "MLINFN_BACKUP_SECRETS": str(tmp_path)}  # fmt: skip
+    words = [sys.executable, "-m", "jupyterhub_mlinfn.backup", "list", "--target", URL]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"answer": {URL: []}})
 
 
 @pytest.mark.parametrize(("machine", "is_ours"), [("mine", True), ("another", False)])
