@@ -120,23 +120,11 @@ class Run:
         refusals.another_machine(self.url, found, self.machine, adopted)
         return found
 
-    def is_ours(self, adopted: str) -> bool:
-        """True if no other machine goes on with it: one of the same name, such as for a trial, may have a lock."""
-        try:
-            self.ours(adopted)
-        except Trouble as trouble:
-            if trouble.reason != "machine":
-                raise
-            return False
-        return True
-
     def unlock(self) -> None:
         """Locks of the dead are gone: restic knows them by the host's name and a process that is not there.
 
-        Our containers have one name among them, and each has processes of its own, so what lives in another one seems
-        dead as well. Yet none does: whoever asks restic for something that takes a lock of its holds ours on the target
-        (states.alone) until that restic has ended, and so does who calls this. Who only reads takes none. A number may
-        be taken again by restic itself, so it tries with another one.
+        Our container has a name of its own, so these are processes of before, and the lock on the target says that they
+        are dead. A number may be taken again by restic itself, so it tries with another one.
         """
         for _ in range(UNLOCKS):
             if not self.restic.has_locks():

@@ -58,8 +58,7 @@ def check(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     for url in words.target:
         with states.alone(place.state, url) as held:
             one = Run(place, place.restic(url, (held,)), say)
-            if one.is_ours(states.load(place.state, url).adopted):
-                one.unlock()
+            one.unlock()
             one.check(*(f"--read-data-subset={each}" for each in words.what))
     return words.target
 
@@ -69,9 +68,7 @@ def forget(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     (url,) = words.target
     with states.alone(place.state, url) as held:
         restic = place.restic(url, (held,))
-        one = Run(place, restic, say)
-        one.ours(states.load(place.state, url).adopted)
-        one.unlock()
+        Run(place, restic, say).ours(states.load(place.state, url).adopted)
         there = snapshots(restic)  # also of instances that are no more
         gone = [restoring.named(there, name) for name in words.what]
         with states.removing(place.state, url):

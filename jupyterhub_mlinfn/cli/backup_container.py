@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import platform
 import secrets
 import signal
 import subprocess
@@ -53,17 +52,11 @@ class Container:
     """The same, not to be changed."""
 
     def words(self) -> list[str]:
-        """The words of `docker` that start it."""
+        """The words of `docker` that start it. The host's name is its own, since restic trusts locks by that."""
         return ["run", "--rm", "--interactive", "--network=host", "--pull=never", "--read-only", "--tmpfs=/tmp",
-                f"--hostname={self._host_name()}", f"--env=TZ={backup_service.time_zone()}",
+                f"--hostname=by-hand-{secrets.token_hex(4)}", f"--env=TZ={backup_service.time_zone()}",
                 "--user=0:0", "--cap-drop=ALL", "--security-opt=no-new-privileges:true", "--memory=2g",
                 "--memory-swap=2g", *self._files(), *self._settings(), IMAGE]  # fmt: skip
-
-    def _host_name(self) -> str:
-        """The service's, whose locks of restic it may take away; where it does not see its own locks, nobody else's."""
-        if self.mounts:
-            return backup_service.host_name(self.site.settings, platform.node())
-        return f"by-hand-{secrets.token_hex(4)}"
 
     def _files(self) -> list[str]:
         """Docker refuses a folder that is not there; a target that is away is for restic to complain of."""

@@ -118,23 +118,15 @@ def given(settings: Settings) -> list[Path]:
 def compose_part(settings: Settings, machine: str, zone: str, disks: Mapping[str, str]) -> Mapping[str, Any]:
     """What Compose has to know besides compose.yaml. Compose reads JSON as well; it takes `$` for a variable.
 
-    `disks` are the targets that are folders, with the mounts that they lie on: Compose makes the container anew when
-    one was mounted meanwhile, and only a new one sees it.
+    The host's name in the container is its own: restic notes it in its locks, and takes processes of a host of the
+    same name for its neighbours. `disks` are the targets that are folders, with the mounts that they lie on: Compose
+    makes the container anew when one was mounted meanwhile, and only a new one sees it.
     """
     volumes = [{"type": "bind", "source": each.replace("$", "$$"), "target": each.replace("$", "$$")}
                for each in disks]  # fmt: skip
+    host = f"{settings.instance}-{NAME}.{machine}"[:63].rstrip(".-")
     labels = {"it.infn.mlinfn.disks": ", ".join(disks.values()).replace("$", "$$")}
-    host = host_name(settings, machine)
     return {"services": {NAME: {"hostname": host, "environment": {"TZ": zone}, "labels": labels, "volumes": volumes}}}
-
-
-def host_name(settings: Settings, machine: str) -> str:
-    """The host's name in a container that may write to targets, also in one of a command by hand.
-
-    It is no host's own: restic notes it in its locks, and takes processes of a host of the same name for its
-    neighbours. Those of a container that died are known by it to the next one.
-    """
-    return f"{settings.instance}-{NAME}.{machine}"[:63].rstrip(".-")
 
 
 def time_zone(local: Path = Path("/etc/localtime")) -> str:

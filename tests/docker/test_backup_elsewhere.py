@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
-from pathlib import Path
-
 import pytest
 from support import backups
-from support.places import test_name
-from support.wait import until
 
 from jupyterhub_mlinfn.backup.place import KEY, RCLONE, SSH_HOSTS, SSH_KEY
 from jupyterhub_mlinfn.cli.backup_container import CONFIG, Container, work
@@ -66,29 +60,3 @@ def test_a_host_that_nobody_knows_is_not_trusted(container, sftp, copied):
             work(container([sftp.url]), "list", say=print)
     finally:
         hosts.write_text(before)
-
-
-@pytest.fixture
-def locked(container, copied) -> Path:
-    """The locks of a target, among them one of a service that was killed in a run."""
-    one, name = container([BOX]), test_name()
-    locks = next(folder for folder, where in one.mounts.items() if where == "/box") / "copies/locks"
-    words = ["docker", "run", f"--name={name}", *one.words()[1:], "env", "RCLONE_CONFIG=/var/lib/backup/rclone.conf",
-             "python3", "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])",
-             "restic", "--no-cache", f"--repo={BOX}", f"--password-file=/run/secrets/{KEY}",
-             "backup", "--stdin-from-command", "--", "sleep", "600"]  # fmt: skip
-    with subprocess.Popen(words, stdin=subprocess.DEVNULL) as service:
-        try:
-            until(lambda: list(locks.iterdir()), 60, "its lock", every_s=0.1)
-        finally:
-            subprocess.run(["docker", "rm", "--force", name], check=True, capture_output=True)
-            service.wait()
-    assert list(locks.iterdir()), "it was to die with its lock"
-    return locks
-
-
-def test_work_by_hand_does_not_wait_for_a_service_that_was_killed(container, locked):
-    began = time.monotonic()
-    work(container([BOX]), "check", say=print)
-    assert time.monotonic() - began < 120
-    assert not list(locked.iterdir())

@@ -1,13 +1,10 @@
 """`mlinfn backup`: what is refused before anything starts, and how it is started."""
 
-import platform
-
 import pytest
 from ruamel.yaml import YAML
 from support.places import CHECKOUT
 
-from jupyterhub_mlinfn.cli import backup, backup_container, backup_service
-from jupyterhub_mlinfn.cli.site import Site
+from jupyterhub_mlinfn.cli import backup, backup_container
 from jupyterhub_mlinfn.errors import UserError
 
 
@@ -16,16 +13,6 @@ def test_a_share_that_is_none_is_no_damage(text):
     assert [backup.share(each) for each in ("10%", "0.5%", "100%")] == ["10%", "0.5%", "100%"]
     with pytest.raises(UserError, match="such as 10%"):
         backup.share(text)
-
-
-def test_work_by_hand_knows_its_own_locks_and_those_of_the_service(tmp_path):
-    site = Site(tmp_path / "mlinfn.yaml")
-    site.config.write_text("instance: a\nimages: [{slug: lab, title: Lab, image: mlinfn/lab}]\n")
-    (service,) = backup_service.compose_part(site.settings, platform.node(), "UTC", {})["services"].values()
-    set_up = backup_container.Container(site, tmp_path, ["s3:x"], mounts={tmp_path: "/var/lib/backup"})
-    assert f"--hostname={service['hostname']}" in set_up.words()
-    anywhere = backup_container.Container(site, tmp_path, ["s3:x"])
-    assert any(word.startswith("--hostname=by-hand-") for word in anywhere.words())
 
 
 def test_work_by_hand_lets_others_go_first_as_the_service_does():

@@ -50,7 +50,7 @@ def test_what_is_mounted_and_answers_is_well(told):
 def test_prometheus_is_told_which_answer_and_when_they_last_did(two, told, free_port):
     def values() -> dict:
         text = requests.get(f"http://127.0.0.1:{free_port}/metrics", timeout=1).text
-        return {(each.name.removeprefix("mlinfn_cvmfs_"), each.labels["repository"]): each.value
+        return {(each.name.removeprefix("mlinfn_cvmfs_"), each.labels.get("repository")): each.value
                 for family in text_string_to_metric_families(text) for each in family.samples}  # fmt: skip
 
     for name in ("sft.example.org", "cms.example.org"):

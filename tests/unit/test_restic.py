@@ -1,6 +1,5 @@
 """What becomes of the ways in which the program restic ends: one that a test wrote stands in its place."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -11,7 +10,7 @@ from dataclasses import replace
 import pytest
 from support.places import CHECKOUT
 
-from jupyterhub_mlinfn.backup import place, restoring, target, verbs
+from jupyterhub_mlinfn.backup import place, restoring, target
 from jupyterhub_mlinfn.backup.trouble import Trouble
 from jupyterhub_mlinfn.settings import Settings
 
@@ -80,21 +79,6 @@ def test_restic_may_ask_whether_we_live(run, tmp_path):
     words = [sys.executable, "-m", "jupyterhub_mlinfn.backup", "list", "--target", URL]
     done = subprocess.run(words, env=environment, capture_output=True, text=True)
     assert (done.returncode, json.loads(done.stdout)) == (0, {"answer": {URL: []}})
-
-
-@pytest.mark.parametrize(("machine", "is_ours"), [("mine", True), ("another", False)])
-@pytest.mark.parametrize("verb", ["check", "forget"])
-def test_work_by_hand_removes_locks_of_the_dead_but_beside_another_machine(run, tmp_path, verb, machine, is_ours):
-    (tmp_path / "machine").write_text("mine\n")
-    there = {**SNAPSHOT, "short_id": "a", "hostname": "mlinfn", "tags": ["kind:homes", f"machine:{machine}"]}
-    one = run(f"echo \"$*\" | grep -oE 'snapshots|unlock|check|forget|list locks' >>'{tmp_path}/asked'",
-              f"case \" $* \" in *\" snapshots \"*) echo '{json.dumps([there])}';; *\" list locks \"*) echo 1; esac")
-    words = verbs.parser().parse_args([verb, "--target", URL, *(["aaaa"] if verb == "forget" else [])])
-    with contextlib.nullcontext() if is_ours or verb == "check" else pytest.raises(Trouble, match="another machine"):
-        verbs.VERBS[verb](one.place, words, lambda told: None)
-    asked = (tmp_path / "asked").read_text().split("\n")[:-1]
-    assert ("unlock" in asked) == is_ours
-    assert not is_ours or asked.index("unlock") < asked.index(verb)
 
 
 def test_who_stops_reading_early_holds_up_nothing(run):
