@@ -54,6 +54,7 @@ def test_answer_names_every_device_uncut_with_who_holds_it(capsys):
     assert "2026-11-24T10:00:00Z" in said
 
 
+@pytest.mark.docker  # without an engine, but too long for the quick part
 def test_a_driver_that_hangs_holds_up_nobody(nvml_library, tmp_path):
     driver = Driver(tmp_path / "machine", nvml_library)
     (driver.folder / "facts").unlink()

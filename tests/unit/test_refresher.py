@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
@@ -142,6 +143,7 @@ class People(dict):
         return super().values()
 
 
+@pytest.mark.docker  # without an engine, but too long for the quick part
 def test_loop_outlives_a_database_that_fails(tmp_path, caplog):
     authenticator = Authenticator()
     people = People({name: kind(name) for name, kind in (("anna", Unreadable), ("bob", User), ("room-cms", User))})
