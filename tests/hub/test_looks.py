@@ -119,6 +119,7 @@ def test_start_of_who_is_out_is_cut_off(hub, issuer, anna):
     hub.api.start(anna, waits=False)
 
 
+@pytest.mark.docker  # without an engine, but too long for the quick part
 def test_lab_of_who_has_no_login_is_named_and_stops_in_the_end(hub, issuer, anna):
     hub.api.start(anna, waits=False)
     said = hub.text().count("No login of theirs is kept")

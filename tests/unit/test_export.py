@@ -40,6 +40,7 @@ def test_copies_of_databases_that_have_gone_go_as_well(hub):
     assert list((hub / "export").iterdir()) == []
 
 
+@pytest.mark.docker  # without an engine, but too long for the quick part
 def test_a_copy_is_whole_while_somebody_writes(hub):
     ended = threading.Event()
 
