@@ -12,6 +12,7 @@ from support.wait import until
 
 from jupyterhub_mlinfn import passwords
 
+pytestmark = pytest.mark.docker  # without an engine, but too long for the quick part
 MLINFN = Path(sys.executable).with_name("mlinfn")
 HOLDER = "import pathlib, sys; from jupyterhub_mlinfn.cli import turn\nwith turn.taken(pathlib.Path(sys.argv[1]), " \
          "'mlinfn up'):\n    print('in', flush=True)\n    sys.stdin.read()"  # fmt: skip

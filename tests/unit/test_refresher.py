@@ -162,6 +162,7 @@ class Silent(Authenticator):
     trouble = None
 
 
+@pytest.mark.docker  # without an engine, but too long for the quick part
 def test_person_whom_no_look_tells_anything_of_is_named_once(tmp_path, caplog):
     authenticator = Silent()
     app = SimpleNamespace(users={"anna": User("anna")}, authenticator=authenticator)
