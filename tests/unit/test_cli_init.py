@@ -28,6 +28,7 @@ eval "$(sed -n '/^ensure_settings() {/,/^}/p; /^write_settings() {/,/^}/p' insta
 step settings ensure_settings
 """
 """The one of install.sh that writes the settings, where nothing else is installed."""
+pytestmark = pytest.mark.docker  # without an engine, but too long for the quick part
 MLINFN = Path(sys.executable).with_name("mlinfn")
 EXAMPLE = CHECKOUT / "config/mlinfn.yaml"
 IAM = """
