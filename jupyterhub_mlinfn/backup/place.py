@@ -91,6 +91,11 @@ class Place:
         return f"-F none -i {self.secrets / SSH_KEY} {hosts} -oBatchMode=yes -oConnectTimeout=20"
 
 
+def given(folder: Path) -> list[Path]:
+    """The files in a folder by which targets are reached."""
+    return [folder / name for name in GIVEN if (folder / name).is_file()]
+
+
 def credentials(path: Path) -> dict[str, dict[str, str]]:
     """Target -> variables, from a file with a section for each target. Raises OperatorError."""
     parser = configparser.RawConfigParser(delimiters=("=",), strict=True, default_section="")

@@ -111,8 +111,7 @@ def ground(settings: Settings, fstab: Path) -> list[str]:
 
 def given(settings: Settings) -> list[Path]:
     """The credentials that a keeper has put there."""
-    folder = settings.root / "secrets" / NAME
-    return [folder / name for name in place.GIVEN if (folder / name).is_file()]
+    return place.given(settings.root / "secrets" / NAME)
 
 
 def compose_part(settings: Settings, machine: str, zone: str, disks: Mapping[str, str]) -> Mapping[str, Any]:

@@ -133,7 +133,7 @@ def _given(credentials: Path | None) -> dict[str, Path]:
 
     if not credentials or not credentials.is_dir():
         return {place.CREDENTIALS: credentials} if credentials else {}
-    found = {name: credentials / name for name in place.GIVEN if (credentials / name).is_file()}
+    found = {path.name: path for path in place.given(credentials)}
     if not found:
         raise UserError(f"{credentials} has none of {', '.join(place.GIVEN)}, which are the credentials that a restore "
                         "takes. Name the folder that has them.")  # fmt: skip
