@@ -6,11 +6,12 @@ import argparse
 import contextlib
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from . import restoring, service, target
 from . import state as states
@@ -21,7 +22,12 @@ from .restoring import Snapshot
 from .target import Run, Say, snapshots
 from .trouble import Trouble
 
+PATIENCE_S, LOOK_S = 900, 0.5
+"""Who types a verb waits so long for what the service does by itself at that moment."""
+WAITS = "waits for what goes on there already"
 Answer = Any
+Done = TypeVar("Done")
+Lock = Callable[[Path, str], contextlib.AbstractContextManager[int]]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,9 +49,28 @@ def parser() -> argparse.ArgumentParser:
 def run(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     """The state of each target after a run now, all at the same time. Raises Trouble, "busy"."""
     targets = words.target or place.settings.backup.targets
+
+    def one(url: str) -> dict[str, Any]:
+        return asdict(patiently(url, say, lambda: service.run(place, url, say, words.accept_empty)))
+
     with ThreadPoolExecutor(max(1, len(targets))) as threads:
-        done = threads.map(lambda url: service.run(place, url, say, words.accept_empty), targets)
-        return [asdict(each) for each in done]
+        return list(threads.map(one, targets))
+
+
+def patiently(url: str, say: Say, work: Callable[[], Done], patience_s: float = PATIENCE_S) -> Done:
+    """What the work on a target gave, once nothing of ours is in its way. Raises what it raises.
+
+    The service looks at its targets when it starts, and so just when a keeper has typed `mlinfn up` and types on.
+    """
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            return work()
+        except Trouble as trouble:
+            if trouble.reason != "busy" or time.monotonic() >= end:
+                raise
+        say({"target": url, "step": WAITS, "percent": None})
+        time.sleep(LOOK_S)
 
 
 def list_(place: Place, words: argparse.Namespace, say: Say) -> Answer:
@@ -54,10 +79,9 @@ def list_(place: Place, words: argparse.Namespace, say: Say) -> Answer:
 
 
 def check(place: Place, words: argparse.Namespace, say: Say) -> Answer:
-    """How long each target's check took. `what` may hold a share of the data to read, such as 10%. Raises Trouble."""
+    """The targets, all sound. `what` may hold a share of the data to read, such as 10%. Raises Trouble."""
     for url in words.target:
-        with states.alone(place.state, url) as held:
-            one = Run(place, place.restic(url, (held,)), say)
+        with _alone(place, url, say) as one:
             one.unlock()
             one.check(*(f"--read-data-subset={each}" for each in words.what))
     return words.target
@@ -66,13 +90,12 @@ def check(place: Place, words: argparse.Namespace, say: Say) -> Answer:
 def forget(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     """The snapshots that are gone, and what nobody else needs of them. Raises Trouble, UserError."""
     (url,) = words.target
-    with states.alone(place.state, url) as held:
-        restic = place.restic(url, (held,))
-        Run(place, restic, say).ours(states.load(place.state, url).adopted)
-        there = snapshots(restic)  # also of instances that are no more
+    with _alone(place, url, say) as one:
+        one.ours(states.load(place.state, url).adopted)
+        there = snapshots(one.restic)  # also of instances that are no more
         gone = [restoring.named(there, name) for name in words.what]
-        with states.removing(place.state, url):
-            restic.ask("forget", "--prune", *(each["id"] for each in gone))
+        with _held(states.removing, place, url, say):
+            one.restic.ask("forget", "--prune", *(each["id"] for each in gone))
     return [restoring.as_data(each) for each in gone]
 
 
@@ -80,9 +103,22 @@ def adopt(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     """The state of each target from which this machine goes on with it. Raises Trouble."""
     done = []
     for url in words.target:
-        with states.alone(place.state, url) as held:
-            done.append(asdict(target.adopt(Run(place, place.restic(url, (held,)), say))))
+        with _alone(place, url, say) as one:
+            done.append(asdict(target.adopt(one)))
     return done
+
+
+@contextlib.contextmanager
+def _alone(place: Place, url: str, say: Say) -> Iterator[Run]:
+    """What does one thing after the other on a target on which nobody else of ours works. Raises Trouble, "busy"."""
+    with _held(states.alone, place, url, say) as held:
+        yield Run(place, place.restic(url, (held,)), say)
+
+
+@contextlib.contextmanager
+def _held(lock: Lock, place: Place, url: str, say: Say) -> Iterator[int]:
+    with contextlib.ExitStack() as stack:
+        yield patiently(url, say, lambda: stack.enter_context(lock(place.state, url)))
 
 
 def key(place: Place, words: argparse.Namespace, say: Say) -> Answer:
@@ -104,7 +140,7 @@ def _opens(restic: Restic, path: Path) -> str:
 
 def settings(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     """The mlinfn.yaml in a target, empty if it is lost, and which moment it is of. Raises Trouble, UserError."""
-    with _found(place, words) as (restic, found), tempfile.TemporaryFile() as text:
+    with _found(place, words, say) as (restic, found), tempfile.TemporaryFile() as text:
         snapshot = restoring.of_kind(found, "service")
         try:
             restoring.dump(restic, snapshot, "settings/mlinfn.yaml", text)
@@ -119,13 +155,13 @@ def settings(place: Place, words: argparse.Namespace, say: Say) -> Answer:
 def restore(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     """One part of one kind of data, in the folder `into`. Raises Trouble, UserError."""
     kind, inner = restoring.parsed(words.what[0])
-    with _found(place, words) as (restic, found):
+    with _found(place, words, say) as (restic, found):
         return _restored(restic, restoring.of_kind(found, kind), inner, words.into, say)
 
 
 def everything(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     """Each kind of data in a folder of its name below `into`. Raises Trouble, UserError."""
-    with _found(place, words) as (restic, found):
+    with _found(place, words, say) as (restic, found):
         return [_restored(restic, found[kind], "", words.into / kind, say) for kind in found]
 
 
@@ -138,10 +174,10 @@ def _restored(restic: Restic, snapshot: Snapshot, inner: str, folder: Path, say:
 
 
 @contextlib.contextmanager
-def _found(place: Place, words: argparse.Namespace) -> Iterator[tuple[Restic, dict]]:
+def _found(place: Place, words: argparse.Namespace, say: Say) -> Iterator[tuple[Restic, dict]]:
     """The snapshots of a moment, of which none is removed inside the block. Raises Trouble, UserError."""
     (url,) = words.target
-    with states.reading(place.state, url) as held:
+    with _held(states.reading, place, url, say) as held:
         restic = place.restic(url, (held,))
         yield restic, restoring.chosen(restoring.of_instance(snapshots(restic), words.instance), words.when)
 
