@@ -34,6 +34,8 @@ class Place:
     secrets: Path
     hub: str = ""
     """The hub's API; empty where nobody has to be asked."""
+    host: str = ""
+    """What the names of our containers' hosts end with on this machine; empty outside of one."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Place:
@@ -44,11 +46,16 @@ class Place:
         folders = {name: Path(environ.get(f"MLINFN_BACKUP_{name.upper()}", default)) for name, default in
                    (("sources", "/data"), ("state", "/var/lib/backup"), ("secrets", "/run/secrets"))}  # fmt: skip
         settings = load(environ=environ) if "MLINFN_CONFIG" in environ else Settings()
-        return cls(settings, hub=environ.get("MLINFN_BACKUP_HUB", ""), **folders)
+        names = {name: environ.get(f"MLINFN_BACKUP_{name.upper()}", "") for name in ("hub", "host")}
+        return cls(settings, **folders, **names)
 
     def source(self, kind: Kind) -> Path:
         """The folder of a kind of data."""
         return self.sources / kind
+
+    def is_ours(self, host: str) -> bool:
+        """True for a container of this instance on this machine."""
+        return bool(self.host) and f".{host}".endswith(f".{self.host}")
 
     @property
     def token(self) -> str:

@@ -134,11 +134,18 @@ class Restic:
         """The repository's id. Raises Trouble, "missing" where there is none."""
         return next(each["id"] for each in self.ask("cat", "config", "--no-lock", limit_s=ANSWER_S) if "id" in each)
 
-    def has_locks(self) -> bool:
-        """True if somebody works on the repository, or died while they did."""
-        with tempfile.TemporaryFile() as listed:
+    def lockers(self) -> list[str]:
+        """The name of each host that works on the repository, or died while it did; empty for a lock that has gone."""
+        with tempfile.TemporaryFile("w+") as listed:
             self.write("list", "locks", "--no-lock", to=listed)
-            return bool(os.fstat(listed.fileno()).st_size)
+            listed.seek(0)
+            return [self._locker(name) for name in listed.read().split()]
+
+    def _locker(self, name: str) -> str:
+        try:
+            return next(each["hostname"] for each in self.ask("cat", "lock", name, "--no-lock") if "hostname" in each)
+        except (Trouble, StopIteration):  # whoever held it has just ended
+            return ""
 
 
 @contextmanager

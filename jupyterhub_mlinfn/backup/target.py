@@ -25,7 +25,6 @@ from .state import State, time_of
 from .trouble import Trouble, plain, short
 
 log = logging.getLogger("mlinfn.backup")
-UNLOCKS = 3
 PATIENCE = "--retry-lock=15m"
 """What needs a target alone waits so long for others, such as restic that somebody started by hand."""
 LEFT_FREE = 0.05
@@ -121,15 +120,14 @@ class Run:
         return found
 
     def unlock(self) -> None:
-        """Locks of the dead are gone: restic knows them by the host's name and a process that is not there.
+        """Locks of the dead are gone.
 
-        Our container has a name of its own, so these are processes of before, and the lock on the target says that they
-        are dead. A number may be taken again by restic itself, so it tries with another one.
+        Restic knows them by a process that is not there any more, and in containers numbers of processes are taken
+        again soon. Whoever locked from a container of ours held the target alone, as we do now: they are dead.
         """
-        for _ in range(UNLOCKS):
-            if not self.restic.has_locks():
-                return
-            self.restic.ask("unlock")
+        if lockers := self.restic.lockers():
+            are_ours = all(map(self.place.is_ours, lockers))
+            self.restic.ask("unlock", *(["--remove-all"] if are_ours else []))
 
     def snapshot(self, kind: Kind, files: int = 0) -> Taken:
         """What was copied of a kind of data. How far it is, is told by how many files there were before."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import files
 from ..backup import place
-from ..backup.state import State, load, time_of
+from ..backup.state import State, load, machine, time_of
 from ..cvmfs import mounts
 from ..settings import Settings, seconds_of
 from ..settings_backup import is_folder
@@ -33,6 +33,8 @@ EMPTY_CREDENTIALS = """# Credentials of targets, a section for each, named like 
 # AWS_ACCESS_KEY_ID = ...
 # AWS_SECRET_ACCESS_KEY = ...
 """
+READABLE = 37
+"""So many characters leave room for a machine's id, and for what a container by hand has before it."""
 TIME_ZONES = Path("/usr/share/zoneinfo")
 SHOW_KEY = "sudo mlinfn backup key"
 AGAIN = "mlinfn backup run"
@@ -104,7 +106,7 @@ def ground(settings: Settings, fstab: Path) -> list[str]:
             os.chown(each, 0, 0)
             each.chmod(0o600)
             done.append(f"Closed {each} to others.")
-    text = json.dumps(compose_part(settings, platform.node(), time_zone(), disks), indent=1) + "\n"
+    text = json.dumps(compose_part(settings, host(settings), time_zone(), disks), indent=1) + "\n"
     written = files.replace_if_changed(settings.root / COMPOSE_FILE, text)
     return [*done, *([f"Wrote {settings.root / COMPOSE_FILE}."] if written else [])]
 
@@ -114,18 +116,26 @@ def given(settings: Settings) -> list[Path]:
     return place.given(settings.root / "secrets" / NAME)
 
 
-def compose_part(settings: Settings, machine: str, zone: str, disks: Mapping[str, str]) -> Mapping[str, Any]:
+def host(settings: Settings) -> str:
+    """The name of the service's host, with which those of other containers of ours end. No other machine has it.
+
+    Restic notes it in its locks, where a keeper reads it, and we see which are ours. It has at most 63 characters.
+    """
+    readable = f"{settings.instance}-{NAME}.{platform.node()}"[:READABLE].rstrip(".-")
+    return f"{readable}.{machine(settings.root / NAME)}"
+
+
+def compose_part(settings: Settings, host: str, zone: str, disks: Mapping[str, str]) -> Mapping[str, Any]:
     """What Compose has to know besides compose.yaml. Compose reads JSON as well; it takes `$` for a variable.
 
-    The host's name in the container is its own: restic notes it in its locks, and takes processes of a host of the
-    same name for its neighbours. `disks` are the targets that are folders, with the mounts that they lie on: Compose
+    `disks` are the targets that are folders, with the mounts that they lie on: Compose
     makes the container anew when one was mounted meanwhile, and only a new one sees it.
     """
     volumes = [{"type": "bind", "source": each.replace("$", "$$"), "target": each.replace("$", "$$")}
                for each in disks]  # fmt: skip
-    host = f"{settings.instance}-{NAME}.{machine}"[:63].rstrip(".-")
+    environment = {"TZ": zone, "MLINFN_BACKUP_HOST": host}
     labels = {"it.infn.mlinfn.disks": ", ".join(disks.values()).replace("$", "$$")}
-    return {"services": {NAME: {"hostname": host, "environment": {"TZ": zone}, "labels": labels, "volumes": volumes}}}
+    return {"services": {NAME: {"hostname": host, "environment": environment, "labels": labels, "volumes": volumes}}}
 
 
 def time_zone(local: Path = Path("/etc/localtime")) -> str:

@@ -122,7 +122,7 @@ def test_a_living_lock_is_respected_and_its_holder_named(site):
     holder = Program(["restic", "-r", site.url, f"--password-file={restic.key}", "backup", "--stdin-from-command", "--",
                       "sleep", "600"], site.folder / "holder.log")  # fmt: skip
     holder.start()
-    until(restic.has_locks, 20, "somebody to hold a lock")
+    until(restic.lockers, 20, "somebody to hold a lock")
     try:
         one.unlock()
         with pytest.raises(Trouble, match=f"somebody else works on it .PID {holder.process.pid} on") as told:
@@ -131,7 +131,38 @@ def test_a_living_lock_is_respected_and_its_holder_named(site):
     finally:
         holder.kill()
     one.unlock()
-    assert not restic.has_locks(), "the lock of the dead is there"
+    assert restic.lockers() == [], "the lock of the dead is there"
+
+
+def locked_from(host: str, site, restic) -> None:
+    """Leave the lock of a container with this name that was killed. Its process is another host's for restic."""
+    holder = Program(["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host, "restic", "-r", site.url,
+                      f"--password-file={restic.key}", "backup", "--stdin-from-command", "--", "sleep", "600"],
+                     site.folder / "holder.log")  # fmt: skip
+    holder.start()
+    until(lambda: host in restic.lockers(), 20, "the lock")
+    holder.kill()
+
+
+def test_locks_of_our_containers_are_taken_away_whatever_runs_under_their_numbers(site):
+    place = dataclasses.replace(site.place, host="mlinfn-backup.gpu1.0123456789abcdef")
+    one = dataclasses.replace(site.one_run(), place=place)
+    locked_from(place.host, site, one.restic)
+    locked_from(f"1a2b3c4d.{place.host}", site, one.restic)
+    dataclasses.replace(one, place=site.place).unlock()
+    assert len(one.restic.lockers()) == 2, "another machine took them away"
+    one.unlock()
+    assert one.restic.lockers() == []
+
+
+def test_a_lock_of_another_machine_stays(site):
+    place = dataclasses.replace(site.place, host="mlinfn-backup.gpu1.0123456789abcdef")
+    one = dataclasses.replace(site.one_run(), place=place)
+    other = "mlinfn-backup.gpu2.fedcba9876543210"
+    locked_from(other, site, one.restic)
+    one.unlock()
+    assert one.restic.lockers() == [other]
+    one.restic.ask("unlock", "--remove-all")
 
 
 def test_a_repository_whose_making_was_cut_off_is_made_again(site, tmp_path):

@@ -44,8 +44,8 @@ class Recorder:
     def identity(self):
         return "r"
 
-    def has_locks(self):
-        return False
+    def lockers(self):
+        return []
 
     def stream(self, *words):
         return iter(())

@@ -188,12 +188,23 @@ def test_rclone_keeps_the_tokens_that_it_gets_until_another_configuration_is_giv
 
 def test_compose_mounts_the_folders_among_the_targets_that_are_there():
     settings = Settings(instance="a", backup={"targets": ["/mnt/a$b", "s3:x", "/mnt/away"]})
-    part = backup_service.compose_part(settings, "gpu1", "Europe/Rome", {"/mnt/a$b": "/mnt"})["services"]["backup"]
-    assert part["hostname"] == "a-backup.gpu1"
-    assert part["environment"] == {"TZ": "Europe/Rome"}
+    part = backup_service.compose_part(settings, "a.gpu1", "Europe/Rome", {"/mnt/a$b": "/mnt"})["services"]["backup"]
+    assert part["hostname"] == "a.gpu1"
+    assert part["environment"] == {"TZ": "Europe/Rome", "MLINFN_BACKUP_HOST": "a.gpu1"}
     assert [(each["source"], each["target"]) for each in part["volumes"]] == [("/mnt/a$$b", "/mnt/a$$b")]
-    before = backup_service.compose_part(settings, "gpu1", "Europe/Rome", {"/mnt/a$b": "/"})
+    before = backup_service.compose_part(settings, "a.gpu1", "Europe/Rome", {"/mnt/a$b": "/"})
     assert before["services"]["backup"] != part, "a container is made anew when a disk was mounted"
+
+
+def test_hosts_of_containers_are_known_on_their_own_machine_alone(tmp_path):
+    ours = Settings(instance="a" * 20, root=tmp_path / "ours")
+    host = backup_service.host(ours)
+    assert host == backup_service.host(ours) != backup_service.host(Settings(instance="a" * 20, root=tmp_path / "b"))
+    by_hand = "1a2b3c4d." + host
+    assert len(by_hand) < 64, "it is too long for a host's name"
+    here = place.Place(ours, tmp_path, tmp_path, tmp_path, host=host)
+    assert [here.is_ours(each) for each in (host, by_hand, "x" + host, "gpu1", "")] == [True, True, False, False, False]
+    assert not replace(here, host="").is_ours(host)
 
 
 def test_the_time_zone_is_that_of_the_machine(tmp_path):
