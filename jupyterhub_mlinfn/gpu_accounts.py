@@ -91,6 +91,7 @@ class Accounts(Collector):
         if lending := self.lending():
             await lending.known()
             self.view = await lending.pool.look(EVERY_S / 2)
+            metrics.gpus_expected(each.slug for each in self.view.classes)
             for (user, *others), count in held(self.view, self.group_of).items():
                 metrics.GPU_SECONDS.labels(user if self.named else "", *others).inc(count * (self._added_at - before))
             await self._tell_exporter(mapping.jobs(self.view, named=self.named))

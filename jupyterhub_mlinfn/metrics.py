@@ -214,6 +214,12 @@ GUARD_REPAIRS = _told(
 )  # fmt: skip
 
 
+def gpus_expected(slugs: Iterable[str]) -> None:
+    """Nothing; waits for these classes are told from now on, so that the first one is more than there was before."""
+    for slug in slugs:
+        GPU_WAIT.labels(slug)
+
+
 def gpu_given(slug: str, waited_s: float) -> None:
     """Nothing; a GPU of this class was given to who asked so long ago."""
     GPU_WAIT.labels(slug).observe(waited_s)

@@ -44,6 +44,8 @@ def burner(monitored: Monitored) -> Burner:
     """What goes on in anna's lab, of which it is known what it used before: `idle` bytes. Others' starts failed."""
     for name in ("anna", "boris"):
         monitored.add_user(name, groups=("cms",))
+    for name in ("gpu_wait", "start"):  # the first is counted as well, if it is more than there was before
+        until(lambda name=name: monitored.value(f"sum(mlinfn_{name}_seconds_count)") == 0, 60, f"no {name} yet")
     monitored.api.start("anna", gpus="simulated-gpu:1")
     with suppress(Failed):
         monitored.api.start("boris", profile="dies")

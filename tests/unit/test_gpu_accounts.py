@@ -68,6 +68,7 @@ async def test_time_is_added_up_while_docker_answers(lending):
     accounts._added_at -= 100
     await accounts.add_up()
     assert REGISTRY.get_sample_value("mlinfn_gpu_seconds_total", labels) == pytest.approx(100, abs=5)
+    assert REGISTRY.get_sample_value("mlinfn_gpu_wait_seconds_count", {"class": "t4"}) == 0, "before anybody waited"
     accounts._added_at -= 100
     lending.engine.away = True
     lending.pool.changed()
@@ -76,6 +77,7 @@ async def test_time_is_added_up_while_docker_answers(lending):
     lending.engine.away = False
     await accounts.add_up()
     assert REGISTRY.get_sample_value("mlinfn_gpu_seconds_total", labels) == pytest.approx(100, abs=5)
+    assert REGISTRY.get_sample_value("mlinfn_gpu_wait_seconds_count", {"class": "t4"}) == 0, "before anybody waited"
 
 
 async def test_database_error_or_an_absent_docker_ends_nothing(lending, caplog):

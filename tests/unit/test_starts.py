@@ -61,6 +61,8 @@ def test_what_is_expected_is_there_with_zero():
     starts.expect(["expected"])
     assert value("starts_total", profile="expected", outcome="failed", reason="engine") == 0
     assert value("starts_total", profile="expected", outcome="refused", reason="options") is None
+    for phase in (*starts.PHASES, starts.TOTAL):
+        assert value("start_seconds_count", profile="expected", phase=phase) == 0
 
 
 def reached(noun: str, found: set[str]) -> set[str]:
