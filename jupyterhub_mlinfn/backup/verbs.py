@@ -94,6 +94,7 @@ def forget(place: Place, words: argparse.Namespace, say: Say) -> Answer:
         one.ours(states.load(place.state, url).adopted)
         there = snapshots(one.restic)  # also of instances that are no more
         gone = [restoring.named(there, name) for name in words.what]
+        one.unlock()
         with _held(states.removing, place, url, say):
             one.restic.ask("forget", "--prune", *(each["id"] for each in gone))
     return [restoring.as_data(each) for each in gone]

@@ -19,7 +19,7 @@ from support.backup_site import BackupSite
 from support.process import Program
 from support.wait import until
 
-from jupyterhub_mlinfn.backup import restoring, service, state
+from jupyterhub_mlinfn.backup import restoring, service, state, verbs
 from jupyterhub_mlinfn.backup.place import KEY
 from jupyterhub_mlinfn.backup.target import Run, snapshots
 from jupyterhub_mlinfn.backup.trouble import Trouble
@@ -116,8 +116,8 @@ def test_a_wrong_key_is_named_and_changes_nothing(site, change):
 
 
 def test_a_living_lock_is_respected_and_its_holder_named(site):
-    """Somebody on this machine makes a snapshot, and nobody may prune meanwhile."""
-    one = site.one_run()
+    """Somebody on this machine who is none of ours makes a snapshot, and nobody may prune meanwhile."""
+    one = dataclasses.replace(site.one_run(), place=dataclasses.replace(site.place, host=""))
     restic = one.restic
     holder = Program(["restic", "-r", site.url, f"--password-file={restic.key}", "backup", "--stdin-from-command", "--",
                       "sleep", "600"], site.folder / "holder.log")  # fmt: skip
@@ -153,6 +153,14 @@ def test_locks_of_our_containers_are_taken_away_whatever_runs_under_their_number
     assert len(one.restic.lockers()) == 2, "another machine took them away"
     one.unlock()
     assert one.restic.lockers() == []
+
+
+def test_snapshots_are_removed_although_somebody_of_ours_died_at_work(site):
+    place = dataclasses.replace(site.place, host="mlinfn-backup.gpu1.0123456789abcdef")
+    locked_from(place.host, site, place.restic(site.url))
+    one = snapshots(place.restic(site.url))[0]
+    words = verbs.parser().parse_args(["forget", "--target", site.url, one["id"]])
+    assert verbs.forget(place, words, print)[0]["id"] == one["short_id"]
 
 
 def test_a_lock_of_another_machine_stays(site):

@@ -54,7 +54,8 @@ def test_removing_waits_for_a_member_who_gets_files_back(site):
 
 
 def test_getting_files_back_waits_for_what_is_being_removed(site, tmp_path):
-    done, told = typed(site, "restore", "--into", str(tmp_path / "back"), "homes/zoe", lock=state.removing)
+    words = ("--instance", site.place.settings.instance, "--into", str(tmp_path / "back"), "homes/zoe")
+    done, told = typed(site, "restore", *words, lock=state.removing)
     assert (done["missing"], told[0]) == ([], verbs.WAITS)
 
 

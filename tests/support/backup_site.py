@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ class BackupSite:
             (folder / made).mkdir()
         (folder / "secrets" / KEY).write_text("the key\n")
         self.environment = {"MLINFN_CONFIG": str(self.config), "PATH": os.environ["PATH"], "PYTHONPATH": backups.PATH,
+                            "MLINFN_BACKUP_HOST": platform.node(),
                             **{f"MLINFN_BACKUP_{name.upper()}": str(folder / place) for name, place in
                                (("sources", "data"), ("state", "state"), ("secrets", "secrets"))}}  # fmt: skip
         self.place = Place.from_environment(self.environment)
