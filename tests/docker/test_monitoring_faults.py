@@ -55,7 +55,7 @@ class Clock:
 
 TELLS: dict[str, Callable[[], str]] = {
     "backup": nonsense, "dirsize": slow, "cvmfs-probe": endless, "node-exporter": many, "gpus": Clock()}  # fmt: skip
-"""Services and what they tell; the proxy is away."""
+"""Services and what they tell; the proxy and Traefik are away."""
 
 
 class Machine:
@@ -64,7 +64,7 @@ class Machine:
     def __init__(self, engine, image: str, folder: Path):
         self.engine, self.image, self.folder, self.name = engine, image, folder, test_name()
         self.settings = Settings(port=free_ports())
-        write(folder, self.settings, configuration(self.settings, (*TELLS, "proxy", "prometheus")))
+        write(folder, self.settings, configuration(self.settings, (*TELLS, "proxy", "traefik", "prometheus")))
 
     def prometheus(self, offset: int, *flags: str, **more: str) -> Prometheus:
         """One on another port."""
@@ -90,8 +90,8 @@ def prometheus(machine) -> Prometheus:
 
 
 def test_who_is_away_slow_endless_or_talks_nonsense_is_said_and_the_others_are_seen(prometheus):
-    wanted = {("HubDown", "hub"), ("ProxyDown", "proxy"), ("TargetDown", "backup"), ("TargetDown", "dirsize"),
-              ("TargetDown", "cvmfs")}  # fmt: skip
+    wanted = {("HubDown", "hub"), ("ProxyDown", "proxy"), ("TraefikDown", "traefik"), ("TargetDown", "backup"),
+              ("TargetDown", "dirsize"), ("TargetDown", "cvmfs")}  # fmt: skip
     until(lambda: {each for each in prometheus.alerts() if each[0].endswith("Down")} == wanted, SECONDS, "the alerts")
     assert {each["metric"]["job"] for each in prometheus.ask("up == 1")} == {"node", "gpus", "prometheus"}
     assert prometheus.ask('count({__name__=~"in_vain|endless"})') == []

@@ -85,10 +85,13 @@ CASES = (
     Case("GPUIdle", "130m", held("2x200", card=OLD_CARD), held("0x200", lab="_x120 1x100")),  # held for an hour
     Case("HubDown", "10m", {'up{job="hub"}': "0x60"}, {'up{job="hub"}': "1x60", 'up{job="node"}': "0x60"}),
     Case("ProxyDown", "10m", {'up{job="proxy"}': "0x60"}, {'up{job="proxy"}': "1x60"}),
+    Case("TraefikDown", "10m", {'up{job="traefik"}': "0x60", 'up{job="hub"}': "1x60", 'up{job="proxy"}': "1x60"},
+         {'up{job="traefik"}': "1x6 0x1 1x60", 'up{job="proxy"}': "0x60"}),
     Case("GuardRulesMissing", "10m", {"mlinfn_guard_up{}": "0x60"}, {"mlinfn_guard_up{}": "1x60"}),
     Case("GuardRulesMissing", "10m", {'up{job="guard"}': "0x60"}, {'up{job="guard"}': "1x60"}),
     Case("TargetDown", "10m", {'up{job="node"}': "0x60"}, {'up{job="node"}': "1x60", 'up{job="hub"}': "0x60"}),
     Case("TargetDown", "10m", {'up{job="dcgm"}': "0x60"}, {'up{job="dcgm"}': "1x6 0x2 1x60"}),
+    Case("TargetDown", "10m", {'up{job="certificate"}': "0x60"}, {'up{job="traefik"}': "0x60"}),
     Case("ServiceRestarting", "40m", {'process_start_time_seconds{job="hub"}': "1x8 2x8 3x8 4x8 5x20"},
          {'process_start_time_seconds{job="hub"}': "1x8 2x60"}),
     Case("ServiceRestarting", "40m", {'up{job="guard"}': "1x3 0x2 1x3 0x2 1x3 0x2 1x3 0x2 1x60"},
