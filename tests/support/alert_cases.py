@@ -107,6 +107,10 @@ CASES = (
          {'mlinfn_cvmfs_up{repository="sft.cern.ch"}': "1x60"}),
     Case("CertificateExpiring", "2h", {'mlinfn_certificate_expiry_timestamp_seconds{name="hub"}': "1000000x200"},
          {'mlinfn_certificate_expiry_timestamp_seconds{name="hub"}': "7000000x200"}),
+    Case("CertificateExpiring", "2h", {'mlinfn_certificate_expiry_timestamp_seconds{name="hub"}': "8000x200"},
+         {'mlinfn_certificate_expiry_timestamp_seconds{name="hub"}': "7200x200"}),  # it has ended
+    Case("CertificateEnded", "2h", {'mlinfn_certificate_expiry_timestamp_seconds{name="hub"}': "7200x200"},
+         {'mlinfn_certificate_expiry_timestamp_seconds{name="hub"}': "7201x200"}),
     Case("BackupOld", "1h", {f"mlinfn_backup_age_seconds{TARGET}": "180000x60"},
          {f"mlinfn_backup_age_seconds{TARGET}": "80000x60",
           f"mlinfn_backup_last_success_timestamp_seconds{TARGET}": "1x60"}),
