@@ -107,9 +107,10 @@ check_disk() {
 
 ensure_command() {
     local python=$CHECKOUT/.venv/bin/python stamp=$CHECKOUT/.venv/mlinfn-installed wanted
-    [ -x "$python" ] || python3 -m venv "$CHECKOUT/.venv"
     wanted=$(cd "$CHECKOUT" && cat setup.cfg pyproject.toml images/hub/requirements.txt | sha256sum)
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || [ ! -x "$CHECKOUT/.venv/bin/mlinfn" ]; then
+        # Whoever was cut off while it was made has left one in which pip is missing, or half there.
+        "$python" -m pip install --help >/dev/null 2>&1 || python3 -m venv --clear "$CHECKOUT/.venv"
         pip_install "$python"
         printf '%s\n' "$wanted" >"$stamp"
     fi

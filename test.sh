@@ -30,7 +30,7 @@ make_environment() {
   [ "$(cat .venv/.installed-for 2>/dev/null)" != "$wanted" ] || return 0
   say "making .venv"
   python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
-  [ -x .venv/bin/python ] || python3 -m venv .venv
+  .venv/bin/python -m pip install --help >/dev/null 2>&1 || python3 -m venv --clear .venv
   .venv/bin/python -m pip install -q -e '.[docs,test]'
   # Nobody here asks for the one format that it checks, and it takes a second of each start of a hub.
   .venv/bin/python -m pip uninstall -q -y rfc3987-syntax

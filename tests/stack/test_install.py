@@ -48,7 +48,9 @@ def anna(newcomer: Newcomer, password: str) -> API:
 
 
 def test_a_newcomer_gets_from_an_empty_machine_to_one_that_has_lost_nothing(newcomer):
-    said = newcomer.follow(HOUR, "1. Get it", "2. Look at the settings", "3. Install")
+    newcomer.follow(HOUR, "1. Get it", "2. Look at the settings")
+    an_install_was_cut_off(newcomer.machine)
+    said = newcomer.follow(HOUR, "3. Install")
     first = said["./install.sh"]
     assert f"http://localhost:{newcomer.port}" in first.output
     assert re.search(r"\d+ ?%", first.output), "no percent was shown"
@@ -70,6 +72,12 @@ def test_a_newcomer_gets_from_an_empty_machine_to_one_that_has_lost_nothing(newc
     nothing_is_shared_by_default(newcomer.machine, {*people.values(), own, key})
     everything_comes_back(newcomer, own, key)
     everything_on_the_pages_was_typed(newcomer)
+
+
+def an_install_was_cut_off(machine: Machine) -> None:
+    """Its environment for Python has no pip yet."""
+    machine.run("mkdir -p /opt/mlinfn/.venv/bin && ln -s /usr/bin/python3 /opt/mlinfn/.venv/bin/python")
+    machine.run("printf 'home = /usr/bin\n' >/opt/mlinfn/.venv/pyvenv.cfg")
 
 
 def somebody_is_let_in(newcomer: Newcomer) -> str:
