@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -56,7 +57,16 @@ def issued(by: Pair, names: Sequence[str], now: datetime) -> Pair:
 def is_good(there: Pair, by: Pair, names: Sequence[str], now: datetime) -> bool:
     """True if nothing has to be issued yet."""
     lasts = there.own.not_valid_after_utc - now > RENEWED_BEFORE
-    return lasts and there.own.issuer == by.own.subject and all(covers(there.own, name) for name in names)
+    return lasts and _is_of(there.own, by.own) and all(covers(there.own, name) for name in names)
+
+
+def _is_of(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """True if this authority has signed it. Another one for the same host has the same name."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
 
 
 def _authority(host: str, now: datetime) -> Pair:

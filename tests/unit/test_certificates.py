@@ -124,6 +124,13 @@ def test_before_anything_starts_a_wrong_one_is_refused(tmp_path, authority):
     assert not (certificates.dynamic(settings.root) / certificates.SERVED).exists()
 
 
+def test_a_certificate_of_another_authority_for_the_same_host_is_made_anew(authority, tmp_path):
+    (tmp_path / "other").mkdir()
+    made, other = own.issued(authority, NAMES, NOW), own.authority(tmp_path / "other", HOST, NOW)
+    assert own.is_good(made, authority, NAMES, NOW)
+    assert not own.is_good(made, other, NAMES, NOW), "browsers know the other one"
+
+
 def test_a_key_of_somebody_elses_is_refused_because_the_service_could_not_read_it(tmp_path, authority):
     settings = written(tmp_path, own.issued(authority, NAMES, datetime.now(timezone.utc)))
     ground.folders(settings.root)
