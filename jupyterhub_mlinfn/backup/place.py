@@ -12,6 +12,7 @@ from .. import files
 from ..errors import OperatorError
 from ..settings import Settings, load
 from ..settings_backup import Kind
+from . import planning
 from .restic import Restic
 
 KEY, TOKEN, CREDENTIALS = "backup_key", "backup_export_token", "targets.ini"
@@ -70,8 +71,9 @@ class Place:
         environment = dict(credentials(self.secrets / CREDENTIALS).get(url, {}))
         if url.startswith("rclone:"):
             environment["RCLONE_CONFIG"] = str(self._rclone())
-        options = (f"-osftp.args={self._ssh_words()}",) if url.startswith("sftp:") else ()
-        return Restic(url, key, self.state / "cache", environment, options, inherited=inherited)
+        options = [f"-osftp.args={self._ssh_words()}"] if url.startswith("sftp:") else []
+        options += planning.limits(self.settings.backup)
+        return Restic(url, key, self.state / "cache", environment, tuple(options), inherited=inherited)
 
     def with_secrets(self, secrets: Path) -> Place:
         """The same with another folder of secrets."""

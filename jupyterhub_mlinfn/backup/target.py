@@ -131,16 +131,16 @@ class Run:
 
     def snapshot(self, kind: Kind, files: int = 0) -> Taken:
         """What was copied of a kind of data. How far it is, is told by how many files there were before."""
-        place, backup = self.place, self.place.settings.backup
+        place = self.place
         words = planning.snapshot_words(kind, place.source(kind), place.settings.instance, self.machine,
-                                        backup.exclude)  # fmt: skip
+                                        place.settings.backup.exclude)  # fmt: skip
 
         def progress(told: Mapping[str, Any]) -> None:
             self._leave_room()
             self._step(kind, planning.percent(told, files))
 
         progress({})
-        messages = self.restic.ask(*words, *planning.limits(backup), progress=progress)
+        messages = self.restic.ask(*words, progress=progress)
         lost = unread(messages)
         for each in lost[:TOLD]:
             log.warning("%s: not in the snapshot: %s", self.url, plain(each))
@@ -246,8 +246,9 @@ def adopt(run: Run) -> State:
     refusals.no_folder(run.url)
     known = states.load(run.place.state, run.url)
     try:
+        repository = run.restic.identity()
         there = [each["id"] for each in snapshots(run.restic) if each["hostname"] == run.place.settings.instance]
-        known = replace(known, repository=run.restic.identity(), adopted=there[-1] if there else "")
+        known = replace(known, repository=repository, adopted=there[-1] if there else "")
     except Trouble as trouble:
         if trouble.reason != "missing":
             raise

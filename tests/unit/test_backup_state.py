@@ -186,6 +186,12 @@ def test_rclone_keeps_the_tokens_that_it_gets_until_another_configuration_is_giv
     assert used.stat().st_mode & 0o777 == 0o600
 
 
+def test_whatever_is_sent_does_not_take_the_whole_line(tmp_path):
+    (tmp_path / place.KEY).touch()
+    here = place.Place(Settings(backup={"targets": [URL], "bandwidth": "10M"}), tmp_path, tmp_path, tmp_path)
+    assert here.restic(URL).options == ("--limit-upload=10240",), "tidying sends as well"
+
+
 def test_compose_mounts_the_folders_among_the_targets_that_are_there():
     settings = Settings(instance="a", backup={"targets": ["/mnt/a$b", "s3:x", "/mnt/away"]})
     part = backup_service.compose_part(settings, "a.gpu1", "Europe/Rome", {"/mnt/a$b": "/mnt"})["services"]["backup"]
