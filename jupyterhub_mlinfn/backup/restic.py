@@ -25,6 +25,7 @@ SOME_UNREAD = 3
 """Its exit code for a snapshot that lacks files which could not be read."""
 SOME_LOST = "Fatal: There were"
 """How it ends when it could not restore all."""
+NO_SPACE = "no space left on device"
 GONE = ("no such file or directory", "file does not exist")
 SLOWED = ("cpulimit", "--quiet", "--lazy", "--limit=10")
 """Takes nine tenths of a process's time away."""

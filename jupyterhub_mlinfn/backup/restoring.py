@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import UserError
 from ..settings_backup import KINDS, Kind
 from .planning import escaped, kind_of, moment, newest
-from .restic import GONE, Message, Restic, error_in, errors_in
+from .restic import GONE, NO_SPACE, Message, Restic, error_in, errors_in
 from .trouble import Trouble, short
 
 Snapshot = Mapping[str, Any]
@@ -118,7 +118,8 @@ def _missing(restic: Restic, said: Sequence[Message], folder: Path) -> set[str]:
     for each in lost:  # an error of this machine names the folder: no rights nor links are for a file that did not come
         is_own = str(folder) in error_in(each) and not error_in(each).endswith(GONE)
         if is_own or "item" not in each:
-            raise Trouble(restic.url, "other", short(error_in(each)))
+            reason = "room" if is_own and NO_SPACE in error_in(each) else "other"
+            raise Trouble(restic.url, reason, short(error_in(each)))
     if lost:
         restic.identity()  # or else it is only away
     return {each["item"] for each in lost}

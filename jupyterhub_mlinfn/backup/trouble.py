@@ -8,7 +8,7 @@ from typing import Literal
 from ..errors import OperatorError
 
 Reason = Literal["key", "missing", "unfinished", "another", "machine", "emptied", "databases", "locked", "full",
-                 "denied", "away", "damaged", "killed", "busy", "settings", "attribute", "other"]  # fmt: skip
+                 "denied", "away", "damaged", "killed", "busy", "settings", "attribute", "room", "other"]  # fmt: skip
 BY_CODE: dict[int, Reason] = {10: "missing", 11: "locked", 12: "key"}
 BY_WORDS: tuple[tuple[Reason, str], ...] = (
     ("attribute", r"invalid pax record"),
@@ -34,6 +34,7 @@ SAID: dict[Reason, str] = {
     "busy": "a run or a check of it goes on already",
     "settings": "its key or its credentials are not as they must be",
     "attribute": "a file has an attribute whose name no archive can hold",
+    "room": "this machine's disk has no room for what comes back",
     "other": "restic gave up",
 }
 LOCK = re.compile(r"locked (exclusively )?by (PID \d+ on \S+).*?created at ([\d-]+ [\d:]+)", re.DOTALL)

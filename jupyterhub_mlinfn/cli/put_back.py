@@ -109,10 +109,10 @@ def staging(root: Path) -> Path:
 
 @contextlib.contextmanager
 def given_up(root: Path) -> Iterator[None]:
-    """After Ctrl-C in the block, nothing is left of what was restored."""
+    """After Ctrl-C or trouble in the block, nothing is left of what was restored: the next one begins anew anyway."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OperatorError):
         shutil.rmtree(root / STAGING, ignore_errors=True)
         raise
 

@@ -54,6 +54,7 @@ def test_a_disk_that_is_full_is_no_damage(site, homes, tmp_path):
     try:
         with pytest.raises(Trouble, match="no space left on device") as told:
             restoring.restore(site.place.restic(site.url), homes, "", tmp_path / "small/back", lambda told: None)
-        assert told.value.reason == "other"
+        assert told.value.reason == "room"
+        assert "this machine's disk has no room for what comes back" in str(told.value)
     finally:
         subprocess.run(["umount", tmp_path / "small"], check=True)
