@@ -56,7 +56,7 @@ def restore(
     kept += [f"{done['not_loaded']} is what its hub loaded then. All hubs of this checkout load {LOADED}, which was "
              "left as it is."] if done["not_loaded"] else []  # fmt: skip
     lines(f"{done['instance']} is in {done['root']} as it was at {done['time'][:16]}.", *lost, *kept,
-          "Start it with: mlinfn up",
+          f"Start it: {LOADED.parents[1]}/install.sh makes the images that its settings want as well",
           "A new machine makes copies once it is told to, for each target: mlinfn backup adopt TARGET")
 
 
