@@ -7,7 +7,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
@@ -74,23 +74,53 @@ def patiently(url: str, say: Say, work: Callable[[], Done], patience_s: float = 
 
 
 def list_(place: Place, words: argparse.Namespace, say: Say) -> Answer:
-    """The snapshots of each target. Raises Trouble."""
-    return {url: [restoring.as_data(each) for each in snapshots(place.restic(url))] for url in words.target}
+    """Target -> {"snapshots": its own, "trouble": why it does not tell them, "reason": in a word}; empty if it does."""
+
+    def one(url: str) -> dict[str, Any]:
+        return {"snapshots": [restoring.as_data(each) for each in snapshots(_answering(place.restic(url), say))]}
+
+    return _each(words.target, {"snapshots": []}, one)
 
 
 def check(place: Place, words: argparse.Namespace, say: Say) -> Answer:
-    """The targets, all sound. `what` may hold a share of the data to read, such as 10%. Raises Trouble."""
-    for url in words.target:
-        with _alone(place, url, say) as one:
-            one.unlock()
-            one.check(*(f"--read-data-subset={each}" for each in words.what))
-    return words.target
+    """Target -> {"trouble": why it is not sound, "reason": in a word}; empty if it is.
+
+    `what` may hold a share of the data to read, such as 10%.
+    """
+
+    def one(url: str) -> dict[str, Any]:
+        with _alone(place, url, say) as run:
+            _answering(run.restic, say)
+            run.unlock()
+            run.check(*(f"--read-data-subset={each}" for each in words.what))
+        return {}
+
+    return _each(words.target, {}, one)
+
+
+def _each(targets: Sequence[str], nothing: Mapping[str, Any], work: Callable[[str], Mapping[str, Any]]) -> Answer:
+    """Target -> what the work on it gave, and its trouble: one that is away keeps no other from its turn."""
+    done = {}
+    for url in targets:
+        try:
+            done[url] = {**work(url), "trouble": "", "reason": ""}
+        except Trouble as trouble:
+            done[url] = {**nothing, "trouble": str(trouble), "reason": trouble.reason}
+    return done
+
+
+def _answering(restic: Restic, say: Say) -> Restic:
+    """The same, once the target has said who it is. Raises Trouble after a minute: restic would try for long."""
+    say({"target": restic.url, "step": "look", "percent": None})
+    restic.identity()
+    return restic
 
 
 def forget(place: Place, words: argparse.Namespace, say: Say) -> Answer:
     """The snapshots that are gone, and what nobody else needs of them. Raises Trouble, UserError."""
     (url,) = words.target
     with _alone(place, url, say) as one:
+        _answering(one.restic, say)
         one.ours(states.load(place.state, url).adopted)
         there = snapshots(one.restic)  # also of instances that are no more
         gone = [restoring.named(there, name) for name in words.what]
@@ -179,7 +209,7 @@ def _found(place: Place, words: argparse.Namespace, say: Say) -> Iterator[tuple[
     """The snapshots of a moment, of which none is removed inside the block. Raises Trouble, UserError."""
     (url,) = words.target
     with _held(states.reading, place, url, say) as held:
-        restic = place.restic(url, (held,))
+        restic = _answering(place.restic(url, (held,)), say)
         yield restic, restoring.chosen(restoring.of_instance(snapshots(restic), words.instance), words.when)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,8 +32,7 @@ def run(context: typer.Context, target: Target = None, accept_empty: Annotated[
     done = backup_container.in_service(context.obj, "run", _targets(context.obj, target), progress(json), *words)
     said = [each["trouble"] or f"{each['url']}: good, after {each['duration_s']:.0f} s." for each in done]
     _tell(done, said, json)
-    if any(each["reason"] for each in done):
-        raise typer.Exit(1)
+    _end(done)
 
 
 @app.command("list")
@@ -41,15 +40,18 @@ def list_(context: typer.Context, target: Target = None, kind: Annotated[
     str | None, typer.Option("--kind", metavar="K", help="Only homes, groups, shared, rooms or service.")] = None,
     json: Json = False,
 ) -> None:
-    """The snapshots in each target."""
+    """The snapshots in each target. Exit code 1 if one of them does not tell."""
     found = _work(context.obj, target, "list", json=json)
-    found = {url: [each for each in those if kind in (None, each["kind"])] for url, those in found.items()}
+    for each in found.values():
+        each["snapshots"] = [one for one in each["snapshots"] if kind in (None, one["kind"])]
     if json:
         as_json(found)
-        return
-    for url, those in found.items():
-        lines(url)
-        table(["SNAPSHOT", "TIME", "KIND", "FILES", "SIZE", "ADDED"], map(_row, those))
+    else:
+        for url, each in found.items():
+            lines(each["trouble"] or url)
+            if not each["trouble"]:
+                table(["SNAPSHOT", "TIME", "KIND", "FILES", "SIZE", "ADDED"], map(_row, each["snapshots"]))
+    _end(found.values())
 
 
 def _row(each: Mapping[str, Any]) -> Sequence[str]:
@@ -64,7 +66,8 @@ def check(context: typer.Context, target: Target = None, read: Annotated[
 ) -> None:
     """Check the repositories. With all lists of files as they are there; exit code 1 if one is damaged."""
     done = _work(context.obj, target, "check", *([share(read)] if read else []), json=json)
-    _tell({"sound": done}, [f"{each} is sound." for each in done], json)
+    _tell(done, [each["trouble"] or f"{url} is sound." for url, each in done.items()], json)
+    _end(done.values())
 
 
 @app.command()
@@ -159,6 +162,12 @@ def key(
     said = [f"key: {text}", "Without it nobody reads the backups. Put it where a fire here does not reach it."]
     before = ["The key was shown before. Again: mlinfn backup key --show"]
     _tell({"key": text}, [*(said if text else before), "To test your copy: mlinfn backup key --check"], json)
+
+
+def _end(done: Iterable[Mapping[str, Any]]) -> None:
+    """The end of a verb that went on with the other targets where one did not do. Raises Exit, 1, then."""
+    if any(each["reason"] for each in done):
+        raise typer.Exit(1)
 
 
 def _tell(data: Any, said: Sequence[str], json: bool) -> None:

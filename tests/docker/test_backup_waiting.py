@@ -28,7 +28,8 @@ def typed(site: BackupSite, *words: str, lock=state.alone) -> tuple[object, list
 
         def say(each):
             told.append(each["step"])
-            service.close()
+            if each["step"] == verbs.WAITS:
+                service.close()
 
         words = verbs.parser().parse_args([*words[:1], "--target", site.url, *words[1:]])
         return verbs.VERBS[words.verb](site.place, words, say), told
@@ -41,7 +42,7 @@ def test_adopting_waits_for_the_look_of_a_service_that_was_just_started(site):
 
 
 def test_a_check_and_a_run_wait_for_their_turn(site):
-    assert typed(site, "check") == ([site.url], [verbs.WAITS, "check"])
+    assert typed(site, "check") == ({site.url: {"trouble": "", "reason": ""}}, [verbs.WAITS, "look", "check"])
     (done,), told = typed(site, "run")
     assert (done["reason"], told[0]) == ("", verbs.WAITS)
 
@@ -50,7 +51,7 @@ def test_removing_waits_for_a_member_who_gets_files_back(site):
     site.run()
     first = snapshots(site.place.restic(site.url))[0]
     (gone,), told = typed(site, "forget", first["id"], lock=state.reading)
-    assert (gone["id"], told) == (first["short_id"], [verbs.WAITS])
+    assert (gone["id"], told) == (first["short_id"], ["look", verbs.WAITS])
 
 
 def test_getting_files_back_waits_for_what_is_being_removed(site, tmp_path):

@@ -60,7 +60,7 @@ def test_a_run_copies_everything_to_every_target(stack, copied):
         assert not any(kind["unread"] for kind in each["kinds"].values())
         assert each["verified_files"]
     listed = answered(stack.config, "backup", "list", "--kind", "homes")
-    assert all(those[-1]["files"] > 10 for those in listed.values())
+    assert all(each["snapshots"][-1]["files"] > 10 for each in listed.values())
 
 
 def test_the_service_reads_all_and_changes_nothing(stack, copied):
@@ -151,9 +151,9 @@ def test_the_machine_is_lost_and_everything_comes_back(stack, copied, s3, tmp_pa
 
 def test_a_keeper_checks_a_target_and_has_a_snapshot_forgotten(stack, copied, s3):
     def listed():
-        return answered(stack.config, "backup", "list", "--target", s3.url, "--kind", "shared")[s3.url]
+        return answered(stack.config, "backup", "list", "--target", s3.url, "--kind", "shared")[s3.url]["snapshots"]
 
-    assert answered(stack.config, "backup", "check", "--target", s3.url, "--read", "10%") == {"sound": [s3.url]}
+    assert answered(stack.config, "backup", "check", "--target", s3.url, "--read", "10%")[s3.url]["trouble"] == ""
     old = listed()[0]["id"]
     (gone,) = answered(stack.config, "backup", "forget", old, "--target", s3.url)["gone"]
     assert gone["kind"] == "shared"
@@ -188,7 +188,7 @@ def lose(stack) -> None:
 def move_to_yesterday(stack) -> None:
     """The newest copy of the homes in the folder is one of a day ago."""
     copies = str(stack.folder / "copies")
-    listed = answered(stack.config, "backup", "list", "--kind", "homes")[copies]
+    listed = answered(stack.config, "backup", "list", "--kind", "homes")[copies]["snapshots"]
     yesterday = (datetime.now() - timedelta(days=1)).strftime("%Y-%m-%d 03:00:00")
     words = ["restic", "--password-file=/run/secrets/backup_key", f"--repo={copies}", "--no-cache", "rewrite",
              f"--new-time={yesterday}", "--forget", listed[-1]["id"]]  # fmt: skip
