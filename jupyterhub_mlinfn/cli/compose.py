@@ -216,12 +216,12 @@ def labs(site: Site) -> list[Container]:
     return [each for each in found if each["State"]["Running"] and not each["Config"]["Labels"].get(SERVICE_LABEL)]
 
 
-def stop_labs(running: Sequence[Container], *, say: Callable[[str], None]) -> None:
-    """The labs are stopped and their containers removed."""
+def stop_labs(running: Sequence[Container], grace_s: int, *, say: Callable[[str], None]) -> None:
+    """The labs are stopped, their programs with so many seconds to end by themselves, and their containers removed."""
     for number, each in enumerate(running, 1):
         say(f"Stopping lab {number} of {len(running)}: {each['Name'].lstrip('/')}")
-        engine.docker("stop", each["Id"], timeout_s=60)
-        engine.docker("rm", "--force", each["Id"])
+        engine.stop(each["Id"], grace_s)
+        engine.remove(each["Id"])
 
 
 def logs(site: Site, names: Sequence[str], *, follow: bool, tail: int) -> Iterator[tuple[str, str]]:

@@ -93,6 +93,15 @@ def _inspected(container: str) -> list[dict[str, Any]]:
         raise
 
 
+def stop(container: str, grace_s: int) -> None:
+    """A container does not run, after its programs had so many seconds to end by themselves; or it has gone."""
+    try:
+        docker("stop", f"--time={grace_s}", container, timeout_s=grace_s + ANSWER_S)
+    except OperatorError as error:
+        if "No such" not in str(error):
+            raise
+
+
 def remove(container: str) -> None:
     """Nothing is left of a container, whether it runs or not, and whoever else removes it at this moment."""
     end = time.monotonic() + ANSWER_S

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from .labs_seen import Lab
     from .site import Site
 
-LIMIT_S = 90
-"""Longest wait for labs that stop: their programs have `starting.stop_grace` to end by themselves."""
+STOPPING_S = 80
+"""Longest wait for labs that stop, after the `starting.stop_grace` that their programs have to end by themselves."""
 LOOK_EVERY_S = 0.5
 
 app = typer.Typer(help="Who has a lab, and what it holds.")
@@ -79,15 +79,22 @@ def _name(user: str, server: str) -> str:
     return f"{user}/{server}" if server else user
 
 
+def limit_s(settings: Settings) -> int:
+    """The longest wait for labs that stop."""
+    from ..settings import seconds_of
+
+    return seconds_of(settings.starting.stop_grace) + STOPPING_S
+
+
 def _wait(settings: Settings, wanted: Sequence[tuple[str, str]]) -> None:
     """Nothing, once the hub has stopped them. Raises OperatorError if that takes too long."""
     from ..errors import OperatorError
     from . import hub_api
 
-    end = time.monotonic() + LIMIT_S
+    end = time.monotonic() + (limit := limit_s(settings))
     while left := [each for each in wanted if each in hub_api.servers(settings)]:
         if time.monotonic() > end:
-            raise OperatorError(f"{', '.join(_name(*each) for each in left)} did not stop within {LIMIT_S} s. See: "
+            raise OperatorError(f"{', '.join(_name(*each) for each in left)} did not stop within {limit} s. See: "
                                 "mlinfn logs hub")  # fmt: skip
         time.sleep(LOOK_EVERY_S)
 

@@ -71,13 +71,16 @@ def down(
     json: Json = False,
 ) -> None:
     """Stop the services. Labs and what computes in them go on, unless --labs is given."""
-    from . import compose
+    from ..settings import seconds_of
+    from . import compose, engine
 
     site = context.obj
-    running = compose.labs(site)
+    engine.info()
     compose.down(site, quiet=json)
+    running = compose.labs(site)  # now that no hub starts or stops any
     if labs:
-        compose.stop_labs(running, say=(lambda text: None) if json else aside)
+        grace_s = seconds_of(site.settings.starting.stop_grace)
+        compose.stop_labs(running, grace_s, say=(lambda text: None) if json else aside)
     if json:
         as_json({"labs": len(running), "labs_stopped": labs})
         return

@@ -33,6 +33,14 @@ def _run_builder(*words: str) -> None:
 
 
 @pytest.fixture(scope="session")
+def base_image(engine: docker.DockerClient) -> str:
+    """What ours are made from, for containers that need no more than Python."""
+    with once("images"):
+        _run_builder("base")
+    return f"mlinfn/base:{__version__}"
+
+
+@pytest.fixture(scope="session")
 def traefik_image(images: dict[str, str]) -> str:
     """What lets people in by TLS."""
     with once("images"):

@@ -12,6 +12,7 @@ import typer
 from jupyterhub_mlinfn.cli import app, completing, labs
 from jupyterhub_mlinfn.cli.labs_seen import Lab, ago, listed
 from jupyterhub_mlinfn.errors import UserError
+from jupyterhub_mlinfn.settings import Settings
 
 MLINFN = Path(sys.executable).with_name("mlinfn")
 NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
@@ -58,6 +59,11 @@ def test_labs_are_chosen_by_the_names_that_are_listed():
     assert labs.chosen([], there) == [("anna", ""), ("zoe", ""), ("zoe", "night")]
     with pytest.raises(UserError, match=r"bob has no lab\. There is: anna, zoe, zoe/night\."):
         labs.chosen(["bob"], there)
+
+
+def test_labs_are_waited_for_longer_than_their_programs_have_to_end():
+    assert labs.limit_s(Settings()) == 90
+    assert labs.limit_s(Settings(starting={"stop_grace": "10m"})) > 600
 
 
 @pytest.fixture
