@@ -15,7 +15,7 @@ from .. import __version__, backup_page, collab, login
 from ..errors import OperatorError, UserError
 from ..settings import Settings
 from ..usage import epoch
-from . import backup_service, cvmfs_service, engine, monitoring_service, tls_service
+from . import backup_service, cvmfs_service, engine, env_file, monitoring_service, tls_service
 from .site import CHECKOUT, Site
 
 SERVICES = ("hub", "proxy", "guard")
@@ -58,14 +58,8 @@ def expected(settings: Settings) -> tuple[str, ...]:
 
 def optional(site: Site) -> tuple[str, ...]:
     """Those that run on this machine besides, and that the others go on without."""
-    active = _variable(site, "COMPOSE_PROFILES").split(",")
+    active = env_file.read(site.env_file).get("COMPOSE_PROFILES", "").split(",")
     return tuple(name for name in OPTIONAL if PROFILES[name] in active)
-
-
-def _variable(site: Site, name: str) -> str:
-    """What was written for Compose last; empty if nothing was."""
-    lines = site.env_file.read_text().splitlines() if site.env_file.is_file() else []
-    return next((line.partition("=")[2] for line in lines if line.startswith(f"{name}=")), "")
 
 
 def service_images(settings: Settings) -> list[str]:
@@ -90,7 +84,7 @@ def check_before(site: Site) -> None:
 def words(site: Site, *more: str) -> list[str]:
     """The words after `docker` that name the project."""
     main = site.compose_file
-    added = [main.parent / name for name in _variable(site, "COMPOSE_FILE").split(":")[1:]]
+    added = [main.parent / name for name in env_file.read(site.env_file).get("COMPOSE_FILE", "").split(":")[1:]]
     return ["compose", "--project-name", site.settings.instance, "--env-file", str(site.env_file),
             *(word for path in (main, *added) for word in ("--file", str(path))), *more]
 

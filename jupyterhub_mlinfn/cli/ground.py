@@ -6,7 +6,6 @@ Each function makes what is missing, leaves what is right, and returns a sentenc
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,17 @@ from .. import network as labs_network
 from ..errors import OperatorError
 from ..rooms import rooms_of
 from ..settings import Settings
-from . import backup_service, compose, cvmfs_service, gpu_service, hub_api, monitoring_service, put_back, tls_service
+from . import (
+    backup_service,
+    compose,
+    cvmfs_service,
+    env_file,
+    gpu_service,
+    hub_api,
+    monitoring_service,
+    put_back,
+    tls_service,
+)
 from .site import CHECKOUT, Site
 
 FOLDERS = ("users", "shared", "groups", "rooms", "hub", "backup", "monitoring", "run", "secrets")
@@ -33,7 +42,6 @@ READERS: Mapping[str, tuple[int, tuple[str, ...]]] = {
 """Who reads which secrets, and under which uid. A secret that several read has the same value for all."""
 RUN_OPTIONS = "mode=0700,size=64m,nosuid,nodev,noexec"
 FSTAB = Path("/etc/fstab")
-PLAIN = re.compile(r"[A-Za-z0-9_./:,@+=-]*")
 
 
 def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
@@ -49,7 +57,7 @@ def prepare(site: Site, *, fstab: Path = FSTAB) -> list[str]:
     demo.check_switch(settings, site.config)
     done = [*folders(settings.root), *make_secrets(settings.root / "secrets", readers(settings))]
     done += tls_service.ground(settings)  # before Compose is told anything: it refuses what browsers would
-    needed = cvmfs_service.profiles(settings, written(site.env_file).get("COMPOSE_PROFILES", ""))
+    needed = cvmfs_service.profiles(settings, env_file.read(site.env_file).get("COMPOSE_PROFILES", ""))
     done += [*demo.ground(settings), *tmpfs(settings.root / "run", fstab), *env_files(site, needed)]
     done += [*cvmfs_service.ground(settings, needed, fstab), *backup_service.ground(settings, fstab)]
     done += monitoring_service.ground(settings, (*compose.expected(settings), *compose.optional(site)))
@@ -153,7 +161,7 @@ def _mount(folder: Path) -> None:
 
 def env_files(site: Site, more_profiles: Sequence[str] = ()) -> list[str]:
     """Compose's variables in the root folder and, for the checkout's own instance, where plain Compose looks."""
-    text = env_text(variables(site.settings, site.config, gpu_service.extra_file(site.settings), more_profiles))
+    text = env_file.text(variables(site.settings, site.config, gpu_service.extra_file(site.settings), more_profiles))
     paths = [site.env_file, *([CHECKOUT / "compose" / ".env"] if site.is_checkouts_own else [])]
     return [f"Wrote {path}." for path in paths if files.replace_if_changed(path, text)]
 
@@ -206,23 +214,7 @@ def variables(settings: Settings, config: Path, gpus_file: str = "", more_profil
     }
 
 
-def written(env_file: Path) -> dict[str, str]:
-    """The variables as they were written last; empty if they were not."""
-    lines = env_file.read_text().splitlines() if env_file.is_file() else []
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-
-
 def may_lower_oom_score() -> bool:
     """True if this machine lets root protect a process from the out-of-memory killer; inside containers it may not."""
     tried = subprocess.run(["sh", "-c", "echo -900 > /proc/self/oom_score_adj"], stderr=subprocess.DEVNULL)
     return tried.returncode == 0
-
-
-def env_text(values: Mapping[str, str]) -> str:
-    """The variables as Compose reads them; whatever is not plain in single quotes, which keep `$` as it is."""
-    lines = ["# Written by `mlinfn prepare` from mlinfn.yaml; changes made here are lost."]
-    return "\n".join([*lines, *(f"{name}={_quoted(value)}" for name, value in values.items())]) + "\n"
-
-
-def _quoted(value: str) -> str:
-    return value if PLAIN.fullmatch(value) else "'" + value.replace("'", "\\'") + "'"

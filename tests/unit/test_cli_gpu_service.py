@@ -8,7 +8,7 @@ import pytest
 from support.gpus import WHOLE, specification
 from support.places import CHECKOUT
 
-from jupyterhub_mlinfn.cli import compose, gpu_service, ground
+from jupyterhub_mlinfn.cli import compose, env_file, gpu_service, ground
 from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.settings import GPUs, Settings
 
@@ -58,7 +58,7 @@ def test_compose_and_the_hub_are_told(tmp_path, login, file, profiles):
 def test_what_was_written_last_counts_for_all_verbs(site):
     assert compose.optional(site) == ()
     for file, there in (("gpus-nvidia.yaml", ("gpus",)), ("", ())):
-        site.env_file.write_text(ground.env_text(ground.variables(site.settings, site.config, file)))
+        site.env_file.write_text(env_file.text(ground.variables(site.settings, site.config, file)))
         assert compose.optional(site) == there
         assert (str(CHECKOUT / "compose" / "gpus-nvidia.yaml") in compose.words(site, "logs")) == bool(there)
     assert "gpus" not in compose.expected(site.settings), "labs without a GPU wait for nobody"
@@ -70,7 +70,7 @@ def test_service_that_cannot_start_is_said_after_the_others_have_started(site, t
     (tmp_path / "docker").write_text(f'#!/bin/sh\necho "$*" >> {called}\n{fails}\n')
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    site.env_file.write_text(ground.env_text(ground.variables(site.settings, site.config, "gpus-nvidia.yaml")))
+    site.env_file.write_text(env_file.text(ground.variables(site.settings, site.config, "gpus-nvidia.yaml")))
     [said] = compose.up(site, quiet=True)
     assert said.startswith("The service gpus could not be started; the others go on.")
     ups = [line.partition(" up --detach ")[2] for line in called.read_text().splitlines() if " up " in line]

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from support.places import CHECKOUT
 
 from jupyterhub_mlinfn import files
-from jupyterhub_mlinfn.cli import backup_service, compose, facts, ground, put_back
+from jupyterhub_mlinfn.cli import backup_service, compose, env_file, facts, ground, put_back
 from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.errors import OperatorError
 from jupyterhub_mlinfn.settings import Settings
@@ -128,10 +128,26 @@ def test_services_are_those_of_compose():
     assert compose.expected(Settings(login="demo")) == (*compose.SERVICES, compose.DEMO)
 
 
+@pytest.mark.parametrize("root", ["/srv/a", "/srv/the root", "/srv/~a", "/srv/é", "/srv/a$HOME", "/srv/it's",
+                                  "/srv/a\\'b'", '/srv/"a"', "/srv/a=b#c"])  # fmt: skip
+def test_odd_paths_are_read_as_they_were_written(tmp_path, root):
+    values = {"MLINFN_ROOT": root, "MLINFN_CONTACT": "", "COMPOSE_FILE": f"compose.yaml:{root}/more.yaml"}
+    (tmp_path / "env").write_text(env_file.text(values))
+    assert env_file.read(tmp_path / "env") == values
+
+
+def test_compose_is_told_of_files_in_an_odd_root(site):
+    root = site.settings.root
+    root.mkdir()
+    site.env_file.write_text(env_file.text(ground.variables(site.settings, site.config)))
+    assert str(root / backup_service.COMPOSE_FILE) in compose.words(site)
+    assert compose.BACKUP in compose.optional(site)
+
+
 @pytest.mark.docker
 @pytest.mark.parametrize("root", ["/srv/the root", "/srv/a$HOME", "/srv/it's"])
 def test_odd_paths_reach_compose_as_they_are(tmp_path, root):
-    (tmp_path / "env").write_text(ground.env_text({"MLINFN_ROOT": root}))
+    (tmp_path / "env").write_text(env_file.text({"MLINFN_ROOT": root}))
     (tmp_path / "compose.yaml").write_text("services: {a: {image: a, environment: {ROOT: '${MLINFN_ROOT}'}}}\n")
     done = subprocess.run(["docker", "compose", "--env-file", "env", "config", "--format", "json"], cwd=tmp_path,
                           capture_output=True, text=True, env={"PATH": os.environ["PATH"]}, check=True)

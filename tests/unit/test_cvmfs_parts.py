@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from jupyterhub_mlinfn import cvmfs
-from jupyterhub_mlinfn.cli import compose, cvmfs_service, ground
+from jupyterhub_mlinfn.cli import compose, cvmfs_service, env_file, ground
 from jupyterhub_mlinfn.cli.cvmfs_service import Seen, answers, flags, shared
 from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.cvmfs import Mounted, State
@@ -159,8 +159,8 @@ def test_compose_is_told(tmp_path):
     given = ground.variables(settings, tmp_path, "", ("cvmfs", "cvmfs-probe"))
     assert given["COMPOSE_PROFILES"] == "demo,backup,cvmfs,cvmfs-probe,monitoring,grafana"
     assert given["MLINFN_CVMFS_REPOSITORIES"] == f"{SFT},{CMS}"
-    (tmp_path / "env").write_text(ground.env_text(given))
-    assert ground.written(tmp_path / "env")["COMPOSE_PROFILES"] == given["COMPOSE_PROFILES"]
+    (tmp_path / "env").write_text(env_file.text(given))
+    assert env_file.read(tmp_path / "env")["COMPOSE_PROFILES"] == given["COMPOSE_PROFILES"]
 
 
 def test_services_that_cannot_start_are_named_once_and_the_others_go_on(tmp_path, monkeypatch):
@@ -175,7 +175,7 @@ def test_services_that_cannot_start_are_named_once_and_the_others_go_on(tmp_path
     config.write_text(f"root: {tmp_path}\ncvmfs: {{repositories: [{SFT}]}}\nmonitoring: {{enabled: false}}\n"
                       f"images: [{image}]\n")
     site = Site(config)
-    site.env_file.write_text(ground.env_text(ground.variables(site.settings, config, "", ("cvmfs", "cvmfs-probe"))))
+    site.env_file.write_text(env_file.text(ground.variables(site.settings, config, "", ("cvmfs", "cvmfs-probe"))))
     [said] = compose.up(site, quiet=True)
     assert said.startswith("The service cvmfs could not be started; the others go on.")
     assert "no such host" in said
