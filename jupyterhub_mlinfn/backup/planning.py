@@ -125,6 +125,11 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(f"{whole}.{digits[:6]}{zone.replace('Z', '+00:00')}")
 
 
+def minute(text: str) -> str:
+    """A time of restic's as people here write it, and as a restore takes it."""
+    return moment(text).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
 def nanoseconds(text: str) -> int:
     """The same since the epoch, with all its digits, as file systems have them."""
     return int(moment(text).replace(microsecond=0).timestamp()) * 10**9 + int(_parts(text)[1])

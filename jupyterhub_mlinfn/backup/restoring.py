@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..settings_backup import KINDS, Kind
-from .planning import escaped, kind_of, moment, newest
+from .planning import escaped, kind_of, minute, moment, newest
 from .restic import GONE, NO_SPACE, Message, Restic, error_in, errors_in
 from .trouble import Trouble, short
 
@@ -26,6 +26,9 @@ SHORT_ID = re.compile(r"[0-9a-f]{4,64}")
 UNLOCKED = "--no-lock"
 """A lock of restic's own would outlive a killed restore, and hold up checks for half an hour; nor could it be made on a
 disk that can only be read. Those of ours who remove something keep off meanwhile, by `state.removing`."""
+SPANS = {r"\d{4}-\d\d-\d\d": timedelta(days=1),
+         r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(Z|[+-]\d\d:\d\d)?": timedelta(minutes=1)}  # fmt: skip
+"""How long what somebody wrote lasts: a day means its last snapshot, and a minute, as lists show it, as well."""
 WHEN = "latest, a date such as 2026-11-24, a time such as 2026-11-24T15:00, or the id of a snapshot"
 
 
@@ -34,13 +37,13 @@ def chosen(snapshots: Sequence[Snapshot], when: str) -> dict[Kind, Snapshot]:
     if when == LATEST:
         found = newest(snapshots)
     elif (end := _end_of(when)) is not None:
-        found = newest(each for each in snapshots if moment(each["time"]) <= end)
+        found = newest(each for each in snapshots if moment(each["time"]) < end)
     elif SHORT_ID.fullmatch(when):
         found = newest(each for each in snapshots if each["id"].startswith(when))
     else:
         raise UserError(f"{when} is no moment. Write {WHEN}.")
     if not found:
-        there = f"The oldest is of {snapshots[0]['time'][:16]}." if snapshots else "There is none at all."
+        there = f"The oldest is of {minute(snapshots[0]['time'])}." if snapshots else "There is none at all."
         raise UserError(f"There is no snapshot for {when}. {there}")
     return found
 
@@ -55,15 +58,14 @@ def named(snapshots: Sequence[Snapshot], name: str) -> Snapshot:
 
 
 def _end_of(when: str) -> datetime | None:
-    """The moment, or the end of the day, in this machine's time; None if it is neither."""
+    """When the moment is over, or the day or the minute, in this machine's time; None if it is none of them."""
     if "-" not in when:  # an id may have digits only
         return None
+    span = next((each for pattern, each in SPANS.items() if re.fullmatch(pattern, when)), datetime.resolution)
     try:
-        found = datetime.fromisoformat(when)
-    except ValueError:
+        return (datetime.fromisoformat(when) + span).astimezone()
+    except (ValueError, OverflowError):  # the last day of all has no end
         return None
-    day_is_meant = timedelta(days=1) if re.fullmatch(r"\d{4}-\d\d-\d\d", when) else timedelta()
-    return (found + day_is_meant).astimezone()
 
 
 def of_kind(found: Mapping[Kind, Snapshot], kind: Kind) -> Snapshot:
@@ -182,7 +184,8 @@ def _is_folder(restic: Restic, snapshot: Snapshot, path: PurePosixPath) -> bool:
     # By its depth, because restic cannot write every name; it lists nothing beside what was asked for.
     found = [each for each in nodes if each.get("path", "").count("/") == str(path).count("/")]
     if not found:
-        raise UserError(f"{path.name!a} is not in the snapshot of {snapshot['time'][:16]}. Others: mlinfn backup list")
+        raise UserError(f"{path.name!a} is not in the snapshot of {minute(snapshot['time'])}. "
+                        "Others: mlinfn backup list")  # fmt: skip
     return found[0]["type"] == "dir"
 
 

@@ -239,6 +239,6 @@ def size(count: int | None) -> str:
 
 def _minute(text: str) -> str:
     """A time as people here write it."""
-    from ..backup.planning import moment
+    from ..backup.planning import minute
 
-    return moment(text).astimezone().strftime("%Y-%m-%d %H:%M") if text else "never"
+    return minute(text) if text else "never"

@@ -48,6 +48,7 @@ def restore(
     if json:
         as_json(done)
         return
+    from ..backup.planning import minute
     from .put_back import LOADED, MISSING
 
     lost = [f"Not there: {each}" for each in done["missing"][:TOLD]]
@@ -55,7 +56,7 @@ def restore(
     kept = [f"What was there before is in {done['before']}; remove it when all is well."] if done["before"] else []
     kept += [f"{done['not_loaded']} is what its hub loaded then. All hubs of this checkout load {LOADED}, which was "
              "left as it is."] if done["not_loaded"] else []  # fmt: skip
-    lines(f"{done['instance']} is in {done['root']} as it was at {done['time'][:16]}.", *lost, *kept,
+    lines(f"{done['instance']} is in {done['root']} as it was at {minute(done['time'])}.", *lost, *kept,
           f"Start it: {LOADED.parents[1]}/install.sh makes the images that its settings want as well",
           "A new machine makes copies once it is told to, for each target: mlinfn backup adopt TARGET")
 

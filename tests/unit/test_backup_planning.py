@@ -1,6 +1,7 @@
 """What is snapshotted and kept, when, and what restic's answers mean. Nothing runs."""
 
 import random
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -137,18 +138,40 @@ def test_files_that_have_gone_meanwhile_are_no_loss():
 
 @pytest.mark.parametrize(("when", "kinds"), [
     ("latest", {"homes": "cccc", "rooms": "bbbb"}), ("2026-11-23", {"homes": "aaaa"}),
-    ("2026-11-24T03:00+00:00", {"homes": "cccc"}), ("bbbb", {"rooms": "bbbb"}),
+    ("2026-11-24T03:00+00:00", {"homes": "cccc", "rooms": "bbbb"}), ("bbbb", {"rooms": "bbbb"}),
+    ("2026-11-24 03:00Z", {"homes": "cccc", "rooms": "bbbb"}), ("2026-11-24T02:59+00:00", {"homes": "cccc"}),
+    ("2026-11-24T03:00:00+00:00", {"homes": "cccc"}), ("2026-11-24T03:00:01Z", {"homes": "cccc", "rooms": "bbbb"}),
+    ("2026-11-23T03:00:00.1Z", {"homes": "aaaa"}),
 ])  # fmt: skip
 def test_a_moment_means_the_newest_snapshot_of_each_kind_until_then(when, kinds):
     assert {kind: each["id"][:4] for kind, each in chosen(SNAPSHOTS, when).items()} == kinds
 
 
 @pytest.mark.parametrize(("when", "said"), [
-    ("yesterday", "2026-11-24T15:00"), ("2020-01-01", "The oldest is of 2026-11-23"), ("dddd", "no snapshot for dddd"),
+    ("yesterday", "2026-11-24T15:00"), ("9999-12-31", "is no moment"),
+    ("2020-01-01", "The oldest is of 2026-11-23"), ("dddd", "no snapshot for dddd"),
 ])  # fmt: skip
 def test_moments_that_are_none_are_refused(when, said):
     with pytest.raises(UserError, match=said):
         chosen(SNAPSHOTS, when)
+
+
+@pytest.fixture
+def time_zone(monkeypatch):
+    """Time here is that of Rome."""
+    monkeypatch.setenv("TZ", "Europe/Rome")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_the_minute_that_is_shown_finds_the_snapshot_of_it(time_zone):
+    one = snapshot("homes", "2026-11-24T02:00:59.987654321Z", "dddd")
+    assert planning.minute(one["time"]) == "2026-11-24 03:00"
+    assert chosen([*SNAPSHOTS[:1], one], planning.minute(one["time"])) == {"homes": one}
+    with pytest.raises(UserError, match=r"The oldest is of 2026-11-24 03:00\."):
+        chosen([one], "2026-11-24T02:59")
 
 
 def test_an_id_that_looks_like_a_date_is_an_id():
