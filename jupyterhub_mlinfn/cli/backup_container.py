@@ -12,6 +12,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from typing import Any
 from .. import __version__
 from ..errors import OperatorError, UserError
 from ..settings_backup import is_folder
-from . import backup_service, compose, engine, interrupt, put_back
+from . import backup_folders, backup_service, compose, engine, interrupt, put_back
+from .asking import LATE, Said
 from .site import Site
 
 IMAGE = f"mlinfn/backup:{__version__}"
@@ -58,9 +60,18 @@ class Container:
                 "--user=0:0", "--cap-drop=ALL", "--security-opt=no-new-privileges:true", "--memory=2g",
                 "--memory-swap=2g", *self._files(), *self._settings(), IMAGE]  # fmt: skip
 
+    @property
+    def silent(self) -> list[str]:
+        """Folders that are targets and do not answer."""
+        return [each for each, seen in self._looked_at.items() if seen.code == LATE]
+
+    @cached_property
+    def _looked_at(self) -> Mapping[str, Said]:
+        return backup_folders.looked_at(filter(is_folder, self.targets))
+
     def _files(self) -> list[str]:
         """Docker refuses a folder that is not there; a target that is away is for restic to complain of."""
-        folders = {Path(each): each for each in self.targets if is_folder(each) and Path(each).is_dir()}
+        folders = {Path(each): each for each, seen in self._looked_at.items() if seen.is_well}
         mounts, words = {**folders, **self.mounts}, ["--cap-add=DAC_READ_SEARCH"]
         if self.into:
             mounts[self.into] = INTO
@@ -114,6 +125,8 @@ def work(container: Container, verb: str, *words: str, say: Say, typed: str = ""
     if container.into:
         engine.remove(name_of(container.into))
         put_back.empty(container.into)
+    for each in container.silent:
+        say({"target": each, "step": f"{backup_folders.SILENT}, and left out"})
     try:
         return _answer(["docker", *container.words(), *_asked(verb, container.targets), *words], say, typed)
     except KeyboardInterrupt:

@@ -158,4 +158,4 @@ def test_the_answer_comes_within_seconds_if_nobody_else_answers(machine):
     away = {each.title for each in found if each.level == "red"}
     assert away >= {"Docker", "Discovery", "Names", "Resolvers", "NVIDIA's driver"}
     assert [each.reason for each in found if each.title == "Backups' disk"] == [
-        f"Nothing is copied to {machine.folder}/copies: it does not answer."]
+        f"Nothing is copied to {machine.folder}/copies: it is not answering."]
