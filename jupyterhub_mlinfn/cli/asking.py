@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import queue
+import multiprocessing
 import subprocess
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from typing import Any, TypeVar
 
 from .direct import ANSWER_S
@@ -46,13 +46,15 @@ def said(*words: str, limit_s: float = ANSWER_S) -> Said:
 
 
 def within(limit_s: float, question: Callable[[], Answer]) -> Answer | None:
-    """The answer; None if it takes longer. Who hangs in the kernel is left behind, and keeps nobody from ending."""
-    answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-    threading.Thread(target=lambda: answers.put(question()), daemon=True).start()
-    try:
-        return answers.get(timeout=limit_s)
-    except queue.Empty:
-        return None
+    """The answer; None if it takes longer. Who hangs in the kernel is left behind, and keeps nobody from ending.
+
+    What the question raises is raised here.
+    """
+    with ThreadPool(1) as threads:  # unlike an executor's, these threads are not waited for
+        try:
+            return threads.apply_async(question).get(limit_s)
+        except multiprocessing.TimeoutError:
+            return None
 
 
 def at_once(questions: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
