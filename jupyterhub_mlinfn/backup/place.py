@@ -89,7 +89,7 @@ class Place:
             raise OperatorError(f"There is no {RCLONE} in secrets/backup. `rclone config` writes it.")
         self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         with files.locked(copy):
-            text = given.read_text()
+            text = _text(given)
             if not copy.is_file() or not copied.is_file() or copied.read_text() != text:
                 files.replace(copy, text)
                 files.replace(copied, text)
@@ -110,7 +110,7 @@ def credentials(path: Path) -> dict[str, dict[str, str]]:
     parser = configparser.RawConfigParser(delimiters=("=",), strict=True, default_section="")
     parser.optionxform = str
     try:
-        parser.read_string(path.read_text() if path.is_file() else "")
+        parser.read_string(_text(path) if path.is_file() else "")
     except configparser.Error as error:
         where = re.search(r"line:? +(\d+)", str(error))
         raise OperatorError(f"{path.name} in secrets/backup, line {where[1] if where else '?'}: write [TARGET], and "
@@ -120,3 +120,11 @@ def credentials(path: Path) -> dict[str, dict[str, str]]:
         raise OperatorError(f"{path.name} in secrets/backup sets {name}, which is no credential. Allowed are names "
                             "that begin with AWS_, RCLONE_, OS_, B2_, AZURE_ or GOOGLE_.")  # fmt: skip
     return found
+
+
+def _text(path: Path) -> str:
+    """What a keeper wrote. Raises OperatorError if it is in another encoding."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise OperatorError(f"{path.name} in secrets/backup is not UTF-8. Save it in that encoding.") from None

@@ -30,7 +30,7 @@ def families(states: Sequence[State], now: datetime) -> Iterator[Metric]:
         (metrics.BACKUP_ADDED, lambda each: sum(kind.added for kind in each.kinds.values())),
         (metrics.BACKUP_UNREAD, lambda each: sum(kind.unread for kind in each.kinds.values())),
         (metrics.BACKUP_DURATION, lambda each: each.duration_s),
-        (metrics.BACKUP_UP, lambda each: 0 if each.reason else 1),
+        (metrics.BACKUP_UP, lambda each: 0 if each.since else 1),
         (metrics.BACKUP_FAILURES, lambda each: each.failures),
     ):
         yield told.read(([each.url], value(each)) for each in states)

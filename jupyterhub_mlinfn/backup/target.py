@@ -22,7 +22,7 @@ from .place import Place
 from .planning import Taken
 from .restic import Restic, unread
 from .state import State, time_of
-from .trouble import Trouble, plain, short
+from .trouble import Trouble, of_error, plain
 
 log = logging.getLogger("mlinfn.backup")
 PATIENCE = "--retry-lock=15m"
@@ -235,9 +235,8 @@ def back_up(place: Place, url: str, say: Say, databases: Databases = lambda: "",
             run = Run(place, place.restic(url, (held,)), say, databases, accept_empty=accept_empty)
             for reached in run.steps(state):
                 state = states.save(place.state, reached)
-        except OperatorError as error:
-            trouble = error if isinstance(error, Trouble) else Trouble(url, "settings", short(str(error)).rstrip("."))
-            state = states.save(place.state, state.failed(trouble, _now()))
+        except (OperatorError, OSError) as error:
+            state = states.save(place.state, state.failed(of_error(url, error), _now()))
         return state
 
 

@@ -8,7 +8,8 @@ from typing import Literal
 from ..errors import OperatorError
 
 Reason = Literal["key", "missing", "unfinished", "another", "machine", "emptied", "databases", "locked", "full",
-                 "denied", "away", "damaged", "killed", "busy", "settings", "attribute", "room", "other"]  # fmt: skip
+                 "denied", "away", "damaged", "killed", "system", "busy", "settings", "attribute", "room",
+                 "other"]  # fmt: skip
 BY_CODE: dict[int, Reason] = {10: "missing", 11: "locked", 12: "key"}
 BY_WORDS: tuple[tuple[Reason, str], ...] = (
     ("attribute", r"invalid pax record"),
@@ -31,6 +32,7 @@ SAID: dict[Reason, str] = {
     "away": "it does not answer",
     "damaged": "its check found damage",
     "killed": "restic was killed, probably because the memory ran out",
+    "system": "this machine did not let a run go on",
     "busy": "a run or a check of it goes on already",
     "settings": "its key or its credentials are not as they must be",
     "attribute": "a file has an attribute whose name no archive can hold",
@@ -47,6 +49,14 @@ class Trouble(OperatorError):
         detail = f" ({words})" if words else ""
         super().__init__(f"{target}: {SAID[reason]}{detail}.")
         self.reason: Reason = reason
+
+
+def of_error(target: str, error: OperatorError | OSError) -> Trouble:
+    """The trouble behind what ended a run."""
+    if isinstance(error, Trouble):
+        return error
+    reason: Reason = "settings" if isinstance(error, OperatorError) else "system"
+    return Trouble(target, reason, short(str(error)).rstrip("."))
 
 
 def understood(target: str, code: int, words: str) -> Trouble:

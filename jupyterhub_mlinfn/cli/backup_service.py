@@ -155,7 +155,7 @@ def finding(settings: Settings, seen: Seen) -> Finding:
         return Finding("red", title, " ".join(_said(each, seen.now) for each in old), _remedy(old))
     if late := [each for each in seen.states if each.exported and time_of(each.exported) < least]:
         return Finding("red", title, " ".join(_said_of_databases(each, seen.now) for each in late), LOGS_OF_HUB)
-    if wrong := [each for each in seen.states if each.reason]:
+    if wrong := [each for each in seen.states if each.since]:
         return Finding("amber", title, " ".join(_said(each, seen.now) for each in wrong), _remedy(wrong))
     if len([each for each in seen.states if each.good]) < len(targets):
         return Finding("amber", title, "The first one is not done yet.", AGAIN)
@@ -193,7 +193,9 @@ def _lacks(state: State) -> str:
 
 def _said(state: State, now: datetime) -> str:
     good = f"the newest good snapshot is {age(state.newest_good, now)} old" if state.newest_good else "no good snapshot"
-    return f"{state.trouble} Until then {good}." if state.reason else f"{state.url}: {good}."
+    if not state.since:
+        return f"{state.url}: {good}."
+    return f"{state.trouble or f'{state.url}: A run was cut off.'} Until then {good}."
 
 
 def _said_of_databases(state: State, now: datetime) -> str:

@@ -197,6 +197,17 @@ def test_what_another_machine_writes_to_is_not_written_to(run, restic, tmp_path,
     assert ("backup" in {words[0] for words in restic.asked}) != is_refused
 
 
+def test_a_run_that_the_machine_does_not_let_go_on_has_failed(tmp_path):
+    (tmp_path / place.KEY).touch()
+    (tmp_path / place.RCLONE).touch()
+    (tmp_path / "state/rclone.conf").mkdir(parents=True)  # where a file has to be written
+    here = place.Place(Settings(), tmp_path, tmp_path / "state", tmp_path)
+    after = target.back_up(here, "rclone:box:b", lambda told: None)
+    assert (after.reason, after.failures, bool(after.ended)) == ("system", 1, True)
+    assert "this machine did not let a run go on ([Errno 21] Is a directory" in after.trouble
+    assert states.load(here.state, "rclone:box:b") == after
+
+
 def test_a_machine_knows_its_own_snapshots(run, restic, tmp_path):
     (tmp_path / "data/homes/anna").mkdir()
     restic.there = [{**SNAPSHOT, "tags": ["kind:homes", f"machine:{run().machine}"]}]

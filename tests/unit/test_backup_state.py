@@ -1,6 +1,7 @@
 """What is known of targets: its file, its lock, its metrics, and what a keeper reads of it."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -76,12 +77,23 @@ def test_a_run_that_was_cut_off_did_not_end_well():
     assert GOOD.begins(NOW.isoformat()).since == ""
 
 
+@pytest.mark.parametrize(("known", "is_up"), [
+    (GOOD, 1), (AWAY, 0), (State(URL).begins(THEN.isoformat()), 1), (GOOD.begins(NOW.isoformat()), 1),
+    (GOOD.begins(NOW.isoformat()).begins(LATER.isoformat()), 0), (AWAY.begins(LATER.isoformat()), 0),
+], ids=["good", "failed", "the first goes on", "the next goes on", "one was cut off", "it is tried again"])  # fmt: skip
+def test_metrics_say_whether_a_run_failed_or_was_cut_off(known, is_up):
+    text = metrics.page(report.families([known], LATER))
+    assert re.search(r"^mlinfn_backup_up\{.*\} (\d)", text, re.MULTILINE)[1] == str(is_up)
+
+
 @pytest.mark.parametrize(("seen", "level", "said"), [
     (Seen((GOOD,), now=NOW), "green", "the newest good snapshot is 9 hours old"),
     (Seen((GOOD,), now=LATER), "red", "3 days old"),
     (Seen((AWAY,), now=NOW), "amber", "it does not answer (connection refused)"),
     (Seen((AWAY,), now=LATER), "red", "it does not answer"),
     (Seen((State(URL),), now=NOW), "amber", "not done yet"),
+    (Seen((GOOD.begins(NOW.isoformat()),), now=NOW), "green", "9 hours old"),
+    (Seen((GOOD.begins(THEN.isoformat()).begins(NOW.isoformat()),), now=NOW), "amber", "A run was cut off."),
     (Seen((State(URL).failed(Trouble(URL, "key"), THEN.isoformat()),), now=LATER), "red", "the key in secrets/backup"),
     (Seen((State(URL).begins(THEN.isoformat()).begins(NOW.isoformat()),), now=LATER), "red", "no good snapshot"),
     (Seen((State(URL).failed(Trouble(URL, "key"), THEN.isoformat()).failed(Trouble(URL, "away"), NOW.isoformat()),),
@@ -161,10 +173,10 @@ def test_credentials_belong_to_their_target(tmp_path):
 
 @pytest.mark.parametrize(("text", "said"), [
     ("AWS_ACCESS_KEY_ID = a", "line 1"), (f"[{URL}]\nwords", "line 2"), (f"[{URL}]\nLD_PRELOAD = x", "no credential"),
-    (f"[{URL}]\nRESTIC_PASSWORD_COMMAND = x", "no credential"),
+    (f"[{URL}]\nRESTIC_PASSWORD_COMMAND = x", "no credential"), (f"# à\n[{URL}]", "not UTF-8"),
 ])  # fmt: skip
 def test_credentials_that_make_no_sense_are_refused(tmp_path, text, said):
-    (tmp_path / "targets.ini").write_text(text)
+    (tmp_path / "targets.ini").write_text(text, encoding="latin-1")
     with pytest.raises(OperatorError, match=said):
         place.credentials(tmp_path / "targets.ini")
 
