@@ -15,16 +15,17 @@ from pathlib import Path
 from jupyterhub.apihandlers.base import APIHandler
 from tornado.web import HTTPError
 
+from .backup.exported import DATABASES, FOLDER
+
 PATH = r"/api/mlinfn/export"
 SCOPE = "custom:mlinfn:export"
-FOLDER = "export"
 
 
 def copy_all(hub: Path) -> list[str]:
     """Names of the databases in the hub's folder, each copied whole. Raises sqlite3.Error if one cannot be."""
     folder = hub / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    names = sorted(path.name for path in hub.glob("*.sqlite"))
+    names = sorted(path.name for path in hub.glob(DATABASES))
     for gone in {path.name for path in folder.iterdir()} - set(names):
         (folder / gone).unlink()
     for name in names:

@@ -21,8 +21,8 @@ GROUPS = "--group-by=host,paths"
 """Not by tags: another machine may go on with what one began."""
 MARKER = ".mlinfn-noback"
 """A file of this name keeps its folder out of snapshots."""
-LIVE_DATABASES = ("hub/*.sqlite", "hub/*.sqlite-*")
-"""What of the service is left out: whole copies of these are in hub/export."""
+LIVE_DATABASES = ("hub/*.sqlite", "hub/*.sqlite-*", "hub/export/.*")
+"""What of the service is left out: whole copies of these are in hub/export, and one that is being made is not whole."""
 RETRY = timedelta(minutes=10)
 VERIFY_EVERY = timedelta(hours=20)
 """Less than a day, so that a nightly run that is a little early does it as well."""

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import files
+from ..backup import exported
 from ..backup.trouble import plain
 from ..errors import OperatorError, UserError
 from ..settings_backup import KINDS
@@ -169,8 +170,8 @@ def complete(root: Path, moment: str, *, partial: bool = False) -> None:
     if missing := [kind for kind in KINDS if not (folder / kind).is_dir()]:
         raise OperatorError(f"The backup has no {', '.join(missing)}, so it is no whole one. Nothing was changed.")
     hub = folder / "service/hub"
-    databases = list((hub / "export").glob("*.sqlite"))
-    moved = list(hub.glob("*.sqlite"))  # before an interruption; no copy has one there
+    databases = list((hub / exported.FOLDER).glob(exported.DATABASES))
+    moved = list(hub.glob(exported.DATABASES))  # before an interruption; no copy has one there
     if not (databases or moved) or any(PurePosixPath(BOOK).is_relative_to(each) for each in lost):
         raise OperatorError("The backup has no copies of the hub's databases, so nobody would have their uid. Nothing "
                             "was changed. Name another moment with --when.")  # fmt: skip

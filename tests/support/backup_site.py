@@ -47,6 +47,7 @@ class BackupSite:
 
     def _fill_service(self, folder: Path) -> None:
         for name, text in (("hub/live.sqlite", "in use"), ("hub/export/live.sqlite", "a copy"),
+                           ("hub/export/.live.sqlite", "half a copy"),
                            (f"secrets/backup/{KEY}", "the key\n"), ("settings/mlinfn.yaml", self.config.read_text())):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)

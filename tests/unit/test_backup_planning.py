@@ -44,10 +44,11 @@ def test_how_far_a_run_is_follows_from_the_one_before(told, files, percent):
     assert planning.percent(told, files) == percent
 
 
-def test_of_the_service_only_databases_in_use_are_left_out():
+def test_of_the_service_only_databases_in_use_and_copies_being_made_are_left_out():
     words = planning.snapshot_words("service", Path("/data/service"), "mlinfn", "00ff", [".cache"])
     assert [each for each in words if each.startswith("--exclude=")] == [
-        "--exclude=/data/service/hub/*.sqlite", "--exclude=/data/service/hub/*.sqlite-*"]  # fmt: skip
+        "--exclude=/data/service/hub/*.sqlite", "--exclude=/data/service/hub/*.sqlite-*",
+        "--exclude=/data/service/hub/export/.*"]  # fmt: skip
     assert not any(each.startswith("--exclude-if-present") for each in words)
 
 

@@ -40,6 +40,14 @@ def test_copies_of_databases_that_have_gone_go_as_well(hub):
     assert list((hub / "export").iterdir()) == []
 
 
+@pytest.mark.parametrize("name", [".identity.sqlite", "export/.identity.sqlite"])
+def test_a_copy_that_was_begun_once_is_no_database(hub, name):
+    (hub / "export").mkdir()
+    (hub / name).write_bytes(b"half")
+    assert export.copy_all(hub) == ["identity.sqlite"]
+    assert [path.name for path in (hub / "export").iterdir()] == ["identity.sqlite"]
+
+
 @pytest.mark.docker  # without an engine, but too long for the quick part
 def test_a_copy_is_whole_while_somebody_writes(hub):
     ended = threading.Event()

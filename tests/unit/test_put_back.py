@@ -64,6 +64,16 @@ def test_a_backup_without_the_databases_is_no_whole_one(root):
     assert not put_back.is_complete(root)
 
 
+def test_a_copy_that_the_hub_had_only_begun_is_no_database(root):
+    export = root / ".restoring/service/hub/export"
+    (export / "identity.sqlite").rename(export / ".identity.sqlite")
+    with pytest.raises(OperatorError, match="nobody would have their uid"):
+        put_back.complete(root, MOMENT)
+    (export / "identity.sqlite").touch()
+    put_back.complete(root, MOMENT)
+    assert [path.name for path in export.parent.iterdir() if path.is_file()] == ["identity.sqlite"]
+
+
 LOST = [f"homes/anna/{number}" for number in range(4)]
 OF = "/mnt/copies, one, 2026-11-24T03:00:00Z"
 
