@@ -13,6 +13,7 @@ import stat
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -124,7 +125,10 @@ class Sizes:
         while True:
             began = time.monotonic()
             for kind in KINDS:
-                self.look(kind)
+                try:
+                    self.look(kind)
+                except Exception:  # noqa: BLE001 - the outermost loop: whatever it is, the next round comes
+                    traceback.print_exc()
             time.sleep(max(0.0, began + every_s - time.monotonic()))
 
     def look(self, kind: str) -> None:
@@ -136,8 +140,12 @@ class Sizes:
             return
         self.known[kind] = {name: size for name, size in self.known[kind].items() if name in names}
         for name in names:
-            with suppress(FileNotFoundError):
+            try:
                 self.known[kind] = {**self.known[kind], name: size_of(self.data / kind / name, self.pace)}
+            except FileNotFoundError:  # it has gone meanwhile
+                continue
+            except OSError as error:
+                print(f"{kind}/{name} cannot be looked at: {error}", file=sys.stderr, flush=True)
         self.ended[kind] = time.time()
 
     def answer(self, path: str) -> tuple[int, str]:

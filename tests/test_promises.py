@@ -50,7 +50,7 @@ SIDE_BY_SIDE = {
 CLI_MAY_NOT = {"hub", "spawner"}
 # A service's outermost loop, where everything that goes wrong is logged with its traceback.
 MAY_CATCH_ALL = {f"jupyterhub_mlinfn/{name}.py" for name in ("sessions", "reconcile", "gpu_accounts", "lab_accounts",
-                                                         "census", "hub", "room_accounts", "backup/service")}
+                                                         "census", "hub", "room_accounts", "backup/service", "dirsize")}
 
 
 def tracked(*patterns: str) -> list[Path]:

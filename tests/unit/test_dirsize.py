@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -159,6 +160,39 @@ def test_a_disk_that_is_away_is_said_and_nothing_is_forgotten(data, capsys):
     sizes.look("groups")
     assert ("dirsize_entries_count", "cms", "groups") in values(sizes)
     assert "groups cannot be looked at" in capsys.readouterr().err
+
+
+class Failing(Pace):
+    """A disk that gives an answer of these to each look, and then lets all pass."""
+
+    def __init__(self, *answers: BaseException):
+        super().__init__(10**9)
+        self.answers = list(answers)
+
+    def take(self) -> None:
+        """The next answer."""
+        if self.answers:
+            raise self.answers.pop(0)
+
+
+def test_a_home_that_is_away_is_said_and_holds_up_no_other(data, capsys):
+    sizes = Sizes(data)
+    sizes.look("users")
+    sizes.ended["users"], sizes.pace = 0, Failing(OSError(errno.ESTALE, "Stale file handle"))
+    (data / "users/bob/deep/more").touch()
+    sizes.look("users")
+    assert (sizes.known["users"]["anna"].entries, sizes.known["users"]["bob"].entries) == (2, 4)
+    assert sizes.ended["users"] > 0
+    assert "users/anna cannot be looked at: [Errno 116]" in capsys.readouterr().err
+
+
+def test_whatever_goes_wrong_the_next_round_comes(data, capsys):
+    sizes = Sizes(data)
+    sizes.pace = Failing(RuntimeError("nobody thought of it"), SystemExit())
+    with pytest.raises(SystemExit):
+        sizes.go_on(0)
+    assert "cms" in sizes.known["groups"], "the round went on"
+    assert "RuntimeError: nobody thought of it" in capsys.readouterr().err
 
 
 def test_the_pace_is_kept():
