@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import struct
 import tarfile
 import threading
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyterhub_mlinfn.backup.members import archive, areas, asker, trees, upload
+from jupyterhub_mlinfn.backup.members import archive, areas, asker, door, trees, upload
 from jupyterhub_mlinfn.backup.members.archive import Cut, Pipe
 from jupyterhub_mlinfn.backup.members.rights import NOBODY, READ, Reader, Rights, Walk, acl_of_attribute, acl_of_text
 from jupyterhub_mlinfn.backup.members.stopping import Stop
@@ -282,3 +283,14 @@ def test_only_a_person_with_a_token_of_the_page_is_somebody():
             asker.parsed({**GOOD, **wrong}, "t")
     with pytest.raises(UserError):
         asker.parsed([], "t")
+
+
+def test_a_connection_for_which_there_is_no_thread_keeps_no_place():
+    with door.server(lambda question: (200, {}), lambda path: (200, "ok"), 0) as server:
+        threading.stack_size(2**47)  # no machine has so much
+        try:
+            for _ in range(door.AT_ONCE + 1):
+                with socket.socket() as request, pytest.raises(RuntimeError, match="start new thread"):
+                    server.process_request(request, ("127.0.0.1", 1))
+        finally:
+            threading.stack_size(0)

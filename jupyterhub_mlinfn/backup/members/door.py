@@ -28,10 +28,14 @@ class Server(ThreadingHTTPServer):
 
     def process_request(self, request: socket.socket, client_address: Any) -> None:
         """Called by the server for each connection."""
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._places.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # there is no thread to be had, which would give the place back
+            self._places.release()
+            raise
 
     def process_request_thread(self, request: socket.socket, client_address: Any) -> None:
         """Called in the connection's thread."""
