@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,14 @@ def load(folder: Path, url: str) -> State:
 
 
 def _read(data: Mapping[str, Any]) -> State:
-    return State(**{**data, "kinds": {kind: Taken(**each) for kind, each in data["kinds"].items()}})
+    kinds = {kind: Taken(**_known(Taken, each)) for kind, each in data["kinds"].items()}
+    return State(**{**_known(State, data), "kinds": kinds})
+
+
+def _known(kind: type, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what a later version has written besides, before this one was taken again."""
+    names = {each.name for each in fields(kind)}
+    return {name: value for name, value in data.items() if name in names}
 
 
 def save(folder: Path, state: State) -> State:

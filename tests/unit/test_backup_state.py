@@ -41,6 +41,14 @@ def test_what_is_known_is_read_back(tmp_path):
     assert state.load(tmp_path, URL) == State(URL)
 
 
+def test_what_a_later_version_knows_besides_costs_nothing_of_what_is_known(tmp_path):
+    path = tmp_path / f"{state.name_of(URL)}.json"
+    state.save(tmp_path, GOOD)
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps({**data, "later": 1, "kinds": {"homes": {**data["kinds"]["homes"], "later": 1}}}))
+    assert state.load(tmp_path, URL) == GOOD
+
+
 @pytest.mark.parametrize(("last", "due"), [
     ("", True), (datetime.now(timezone.utc).isoformat(), False), (NOW.replace(year=2020).isoformat(), True),
     ("2136-01-01T00:00:00+00:00", True),
