@@ -6,7 +6,9 @@ import configparser
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timezone, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from .. import files
 from ..errors import OperatorError
@@ -37,6 +39,8 @@ class Place:
     """The hub's API; empty where nobody has to be asked."""
     host: str = ""
     """What the names of our containers' hosts end with on this machine; empty outside of one."""
+    zone: tzinfo = timezone.utc
+    """The clock by which the schedule is, with its changes in spring and autumn."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Place:
@@ -48,7 +52,7 @@ class Place:
                    (("sources", "/data"), ("state", "/var/lib/backup"), ("secrets", "/run/secrets"))}  # fmt: skip
         settings = load(environ=environ) if "MLINFN_CONFIG" in environ else Settings()
         names = {name: environ.get(f"MLINFN_BACKUP_{name.upper()}", "") for name in ("hub", "host")}
-        return cls(settings, **folders, **names)
+        return cls(settings, **folders, **names, zone=_zone(environ.get("TZ", "")))
 
     def source(self, kind: Kind) -> Path:
         """The folder of a kind of data."""
@@ -98,6 +102,14 @@ class Place:
     def _ssh_words(self) -> str:
         hosts = f"-oUserKnownHostsFile={self.secrets / SSH_HOSTS}"
         return f"-F none -i {self.secrets / SSH_KEY} {hosts} -oBatchMode=yes -oConnectTimeout=20"
+
+
+def _zone(name: str) -> tzinfo:
+    """The zone of this name; UTC for none, as everything else in a container takes it."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return timezone.utc
 
 
 def given(folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -142,13 +142,13 @@ def _parts(text: str) -> tuple[str, str, str]:
 
 
 def next_run(schedule: str, begun: datetime | None, failed: bool, now: datetime) -> datetime:
-    """When a target's turn is: at once for a new one, soon after one that failed, else as scheduled.
+    """When a target's turn is: at once for a new one, soon after one that failed, else as scheduled in the zone of now.
 
     A run that began in the future says that the clock was wrong then, and nothing else.
     """
     if begun is None or begun > now:
         return now
-    scheduled = next(CronSim(schedule, begun))
+    scheduled = next(CronSim(schedule, begun.astimezone(now.tzinfo))).astimezone(timezone.utc)
     return min(scheduled, begun + RETRY) if failed else scheduled
 
 

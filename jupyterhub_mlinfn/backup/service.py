@@ -74,7 +74,7 @@ class Service:
         """Start what is due, again and again."""
         while not self._ended.is_set():
             for url in self.targets:
-                self.step(url, datetime.now().astimezone())
+                self.step(url, datetime.now(self.place.zone))
             self.beat = time.monotonic()
             self._ended.wait(self.look_s)
 
@@ -84,10 +84,9 @@ class Service:
         if going is not None and not going.done():
             return
         known = states.load(self.place.state, url)
-        begun = time_of(known.begun)
         # A run that did not end was killed: it is as one that failed.
         failed = bool(known.reason) or not known.ended
-        turn = next_run(self.place.settings.backup.schedule, begun and begun.astimezone(now.tzinfo), failed, now)
+        turn = next_run(self.place.settings.backup.schedule, time_of(known.begun), failed, now)
         if turn <= now:
             self._going[url] = self._threads.submit(self._run, url)
 

@@ -4,6 +4,7 @@ import random
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -76,6 +77,16 @@ def test_the_line_is_not_taken_whole(given, words):
 ], ids=["a new target", "tomorrow", "tonight", "failed", "failed shortly before", "the clock was wrong"])  # fmt: skip
 def test_a_target_has_its_turn(begun, failed, turn):
     assert planning.next_run(NIGHT, begun, failed, at(12)) == turn
+
+
+@pytest.mark.parametrize(("begun", "failed", "turn"), [
+    ("2026-10-24T01:00:05", False, "2026-10-25T02:00:00"), ("2026-03-28T02:00:05", False, "2026-03-29T01:00:00"),
+    ("2026-10-25T00:55:00", True, "2026-10-25T01:05:00"),
+], ids=["over the autumn's change", "over the spring's change", "failed within the hour that comes twice"])  # fmt: skip
+def test_a_schedule_is_of_the_clock_on_the_wall(begun, failed, turn):
+    began, due = (datetime.fromisoformat(f"{each}+00:00") for each in (begun, turn))
+    now = (due - timedelta(minutes=1)).astimezone(ZoneInfo("Europe/Rome"))
+    assert planning.next_run(NIGHT, began, failed, now) == due
 
 
 def test_nanoseconds_are_kept():

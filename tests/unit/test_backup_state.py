@@ -161,6 +161,13 @@ def test_a_run_that_cannot_even_say_that_it_began_is_not_begun_again_at_once(tmp
     assert service._going[URL].result(timeout=5) is None
 
 
+@pytest.mark.parametrize(("name", "hours"), [("Europe/Rome", [2, 1]), ("", [0, 0]), ("Europe", [0, 0])])
+def test_the_service_knows_when_the_clock_changes(name, hours):
+    zone = place.Place.from_environment({"TZ": name}).zone
+    days = (datetime(2026, 10, day, tzinfo=zone) for day in (24, 26))
+    assert [each.utcoffset() for each in days] == [timedelta(hours=each) for each in hours]
+
+
 def test_the_service_answers_for_itself(tmp_path):
     service = Service(place.Place(SETTINGS, tmp_path, tmp_path, tmp_path))
     state.save(tmp_path, GOOD)
