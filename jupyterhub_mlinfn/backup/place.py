@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timezone, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -78,10 +78,6 @@ class Place:
         options = [f"-osftp.args={self._ssh_words()}"] if url.startswith("sftp:") else []
         options += planning.limits(self.settings.backup)
         return Restic(url, key, self.state / "cache", environment, tuple(options), inherited=inherited)
-
-    def with_secrets(self, secrets: Path) -> Place:
-        """The same with another folder of secrets."""
-        return replace(self, secrets=secrets)
 
     def _rclone(self) -> Path:
         """A copy of the configuration that was given, made anew when another one is. Raises OperatorError without one.
