@@ -35,6 +35,10 @@ DNS_PORT = 53
 NOT_FOUND = "its name has no address"
 NOBODY = "192.0.2.1"
 """An address that is nobody's (RFC 5737)."""
+DOCKERS, RESOLVED, LISTED = "etc/docker/daemon.json", "run/systemd/resolve/resolv.conf", "etc/resolv.conf"
+"""Files with resolvers for labs: the first that has one counts."""
+STUB = ("127.0.0.53",)
+"""What is listed where systemd-resolved asks others in everybody's stead; labs cannot reach it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Outside:
     """This machine's own, as others may see it."""
     resolvers: Mapping[str, str]
     """Address of each resolver that labs get -> empty if it answers, else why not."""
+    resolvers_from: str
+    """The file that those are from: DOCKERS, RESOLVED or LISTED."""
     registries: Mapping[str, float | str]
     """Registry of offered images -> seconds that this machine is ahead of it, or why it does not answer."""
     proxies: Mapping[str, str]
@@ -57,10 +63,11 @@ class Outside:
 
 def look(settings: Settings, about: About, world: Path) -> Outside:
     """What they answer now; each has a few seconds, all at the same time."""
-    return Outside(**at_once({
+    source, given = resolvers(world)
+    return Outside(resolvers_from=source, **at_once({
         "names": lambda: at_once({name: lambda name=name: address_of(name) for name in names(settings)}),
         "address": own_address,
-        "resolvers": lambda: at_once({each: lambda each=each: asked(each) for each in resolvers(world)}),
+        "resolvers": lambda: at_once({each: lambda each=each: asked(each) for each in given}),
         "registries": lambda: _registries(settings, about()),
         "proxies": lambda: at_once({each: lambda each=each: reached(each) for each in proxies(settings)}),
         "issuer": lambda: issuer(settings),
@@ -95,13 +102,15 @@ def own_address() -> str:
         return probe.getsockname()[0]
 
 
-def resolvers(world: Path) -> tuple[str, ...]:
-    """The addresses that Docker gives to labs, as it finds them itself."""
-    if told := _told(world / "etc/docker/daemon.json").get("dns"):
-        return tuple(told)
-    listed = _listed(world / "etc/resolv.conf")
-    behind = _listed(world / "run/systemd/resolve/resolv.conf")
-    return behind if behind and listed == ("127.0.0.53",) else listed
+def resolvers(world: Path) -> tuple[str, tuple[str, ...]]:
+    """Where Docker finds resolvers for labs, and their addresses."""
+    if told := _told(world / DOCKERS).get("dns"):
+        return DOCKERS, tuple(told)
+    listed, behind = _listed(world / LISTED), _listed(world / RESOLVED)
+    if behind and listed == STUB:
+        return RESOLVED, behind
+    is_linked = (world / LISTED).resolve().parent == (world / RESOLVED).parent.resolve()
+    return RESOLVED if is_linked else LISTED, listed
 
 
 def _told(daemon: Path) -> Mapping[str, Any]:

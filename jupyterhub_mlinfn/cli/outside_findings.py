@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from . import engine
+from .engine_findings import CHANGE
 from .finding import Finding
 from .known import Facts
-from .outside import registry_of
-
-CHANGE_DNS = "sudo systemctl restart systemd-resolved, or write another `nameserver` into /etc/resolv.conf"
+from .outside import DOCKERS, LISTED, RESOLVED, registry_of
 
 
 def names(facts: Facts) -> Finding | None:
@@ -27,17 +27,44 @@ def names(facts: Facts) -> Finding | None:
 
 
 def resolvers(facts: Facts) -> Finding:
-    asked = facts.outside.resolvers
-    silent = [f"{address} ({why})" for address, why in asked.items() if why]
+    asked, source = facts.outside.resolvers, facts.outside.resolvers_from
+    silent = {address: why for address, why in asked.items() if why}
+    said = ", ".join(f"{address} ({why})" for address, why in silent.items())
     if not asked:
-        return Finding("amber", "Resolvers", "None is in /etc/resolv.conf: labs find no name outside.", CHANGE_DNS)
+        return Finding("amber", "Resolvers", f"None is in /{source}: labs find no name outside.", _others(source))
     if len(silent) == len(asked):
-        return Finding("red", "Resolvers", f"None answers: {', '.join(silent)}. Labs and the hub find no name outside.",
-                       CHANGE_DNS)
+        return Finding("red", "Resolvers", f"None answers: {said}. Labs and the hub find no name outside.",
+                       _others(source))
     if silent:
-        return Finding("amber", "Resolvers", f"{', '.join(silent)} does not answer: names take seconds in labs.",
-                       f"sudo sed -i '/^nameserver {silent[0].split()[0]}$/d' /etc/resolv.conf")
+        return Finding("amber", "Resolvers", f"{said} does not answer: names take seconds in labs.",
+                       _without(source, next(iter(silent))))
     return Finding("green", "Resolvers", f"{', '.join(asked)} answer.")
+
+
+def _others(source: str) -> str:
+    """What has labs ask others than those that are in the file."""
+    return {
+        DOCKERS: "have labs ask those of the machine: " + _dockers('d.pop("dns")') + "; or write others into `dns` of "
+                 f"/{DOCKERS} and restart Docker",
+        RESOLVED: "sudo systemctl restart systemd-resolved; if that does not help, write others into `DNS=` of "
+                  "/etc/systemd/resolved.conf and restart it again",
+        LISTED: f"with the address of one that answers: echo nameserver ADDRESS | sudo tee -a /{LISTED}",
+    }[source]  # fmt: skip
+
+
+def _without(source: str, address: str) -> str:
+    """What has labs not ask this one any more."""
+    return {
+        DOCKERS: _dockers(f'd["dns"].remove("{address}")'),
+        RESOLVED: f"resolvectl dns; that says whose {address} is: take it out of the network's settings, or of `DNS=` "
+                  "of /etc/systemd/resolved.conf, then: sudo systemctl restart systemd-resolved",
+        LISTED: f"sudo sed -i --follow-symlinks '/^nameserver[[:space:]]*{address}[[:space:]]*$/d' /{LISTED}",
+    }[source]  # fmt: skip
+
+
+def _dockers(change: str) -> str:
+    """Docker reads `dns` only when it starts."""
+    return f"{CHANGE.format(change=change)} && {engine.restart_command()}"
 
 
 def registries(facts: Facts) -> list[Finding]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from support.places import free_ports
 
 DEAD = "127.255.255.53"
@@ -107,3 +109,19 @@ def resolver_is(*addresses):
     return lambda machine: machine.file("etc/resolv.conf", text.replace("GOOD", machine.edge.resolver.address))
 
 
+def docker_asks(*addresses):
+    return lambda machine: machine.file("etc/docker/daemon.json", json.dumps({"dns": [
+        machine.edge.resolver.address if each == "GOOD" else each for each in addresses]}))  # fmt: skip
+
+
+def resolved_asks(*addresses):
+    """systemd-resolved asks these; programs are told of itself alone."""
+    text = "".join(f"nameserver {address}\n" for address in addresses)
+
+    def plant(machine):
+        machine.file("run/systemd/resolve/stub-resolv.conf", "nameserver 127.0.0.53\n")
+        machine.file("run/systemd/resolve/resolv.conf", text.replace("GOOD", machine.edge.resolver.address))
+        (machine.world / "etc/resolv.conf").unlink()
+        (machine.world / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+
+    return plant

@@ -14,9 +14,20 @@ from pathlib import Path
 
 import pytest
 from support.places import free_ports
-from support.planting import DEAD, clock_is, is_open, kernel_has, no_names, old_specification, resolver_is
+from support.planting import (
+    DEAD,
+    clock_is,
+    docker_asks,
+    is_open,
+    kernel_has,
+    no_names,
+    old_specification,
+    resolver_is,
+)
 from support.wait import until
 from support.well import CARD, OLD_CARD
+
+from jupyterhub_mlinfn.cli import engine
 
 BIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MLINFN = Path(sys.executable).with_name("mlinfn")
@@ -123,6 +134,27 @@ def test_one_thing_is_changed_in_dockers_settings(machine, changed, title, befor
     (found,) = [each for each in machine.doctor() if each.title == title]
     run(machine, found.remedy.split(" && ")[0])
     assert json.loads(told.read_text()) == after
+
+
+def test_a_resolver_is_taken_out_of_dockers_settings(machine):
+    docker_asks(DEAD, "GOOD")(machine)
+    (found,) = [each for each in machine.doctor() if each.title == "Resolvers"]
+    change, restart = found.remedy.split(" && ")
+    run(machine, change)
+    assert json.loads((machine.world / "etc/docker/daemon.json").read_text())["dns"] == [machine.edge.resolver.address]
+    assert restart == engine.restart_command()
+    assert [each.level for each in machine.doctor() if each.title == "Resolvers"] == ["green"]
+
+
+def test_a_linked_list_of_resolvers_stays_a_link(machine):
+    listed = machine.world / "etc/resolv.conf"
+    listed.unlink()
+    listed.symlink_to("resolvconf/resolv.conf")
+    machine.file("etc/resolvconf/resolv.conf", f"nameserver\t{DEAD}\nnameserver {machine.edge.resolver.address}\n")
+    (found,) = [each for each in machine.doctor() if each.title == "Resolvers"]
+    run(machine, found.remedy)
+    assert listed.is_symlink()
+    assert [each.level for each in machine.doctor() if each.title == "Resolvers"] == ["green"]
 
 
 def test_who_has_a_port_of_ours_is_ended(machine):
