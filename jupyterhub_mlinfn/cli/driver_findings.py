@@ -13,9 +13,11 @@ from .output import counted
 SAFE = (1, 17, 8)
 """The first toolkit in which no container can become root on the machine by CVE-2025-23266."""
 TOOLKIT = "nvidia-container-toolkit"
-INSTALL = {"ubuntu": "sudo ubuntu-drivers install && sudo reboot"}
-INSTALL_ELSE = "sudo apt-get install linux-headers-$(uname -r) nvidia-driver && sudo reboot"
-"""On Debian, from its section non-free."""
+HOW = "docs/how-to/lend-gpus.md#get-the-driver-and-the-toolkit"
+UNKNOWN = f"; if apt does not know it: {HOW}"
+"""Debian's archive has the driver only in its non-free part, and nobody's but NVIDIA's has the toolkit."""
+INSTALL = {"ubuntu": f"sudo ubuntu-drivers install && sudo reboot; if there is no such command: {HOW}"}
+INSTALL_ELSE = f"sudo apt-get install linux-headers-$(uname -r) nvidia-driver && sudo reboot{UNKNOWN}"
 LOG = "sudo dmesg | grep -i -e nvrm -e xid | tail"
 KNOWN = (
     ("version mismatch", "The driver was upgraded, but the kernel still has the old one: no new lab gets a GPU. A "
@@ -69,7 +71,8 @@ def toolkit(facts: Facts) -> Finding | None:
     if not seen.toolkit.is_well:
         level, why = (("amber", "what Docker was told of GPUs cannot be renewed when the driver or the cards change")
                       if seen.named else ("red", "Docker cannot be told of GPUs"))  # fmt: skip
-        return Finding(level, title, f"It is not installed: {why}.", f"sudo apt-get install {TOOLKIT} && {RENEW}")
+        return Finding(level, title, f"It is not installed: {why}.",
+                       f"sudo apt-get install {TOOLKIT} && {RENEW}{UNKNOWN}")
     found = version(seen.toolkit.text)
     if found < SAFE:
         return Finding("red", title, f"With {'.'.join(map(str, found))} who is in a lab with a GPU may become root on "

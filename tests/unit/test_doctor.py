@@ -148,6 +148,21 @@ def test_each_of_two_people_gets_a_number_of_their_own(machine):
     assert remedies == ["sudo usermod --uid 1000 anna", "sudo usermod --uid 1001 boris"]
 
 
+@pytest.mark.parametrize(("system", "plant", "title", "command"), [
+    ("debian", lambda m: m.without("nvidia-smi"), DRIVER, "apt-get install linux-headers-$(uname -r) nvidia-driver"),
+    ("ubuntu", lambda m: m.without("nvidia-smi"), DRIVER, "ubuntu-drivers install"),
+    ("debian", lambda m: m.without("nvidia-ctk"), TOOLKIT, "apt-get install nvidia-container-toolkit"),
+])  # fmt: skip
+def test_who_has_no_archive_with_it_is_told_which_page_says_where_it_is(machine, system, plant, title, command):
+    machine.file("etc/os-release", f"ID={system}\n")
+    plant(machine)
+    (found,) = [each for each in machine.doctor() if each.title == title]
+    assert found.remedy.startswith(f"sudo {command}")
+    path, heading = re.search(r"(docs/\S+\.md)#(\S+)$", found.remedy).groups()
+    headings = re.findall(r"^## (.+)$", (CHECKOUT / path).read_text(), re.MULTILINE)
+    assert heading in {each.lower().replace(" ", "-") for each in headings}
+
+
 def test_programs_of_a_driver_without_a_card_are_no_fault(machine):
     machine.file("sys/bus/pci/devices/0000:01:00.0/vendor", "0x1234\n")
     machine.says("nvidia-smi", "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", code=9)
