@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from .output import Json, as_json, lines
+from .output import Json, as_json, lines, refuse_before_verb
 
 app = typer.Typer(help="What is wrong, what to do about it, and who is told.")
 
@@ -13,6 +13,7 @@ app = typer.Typer(help="What is wrong, what to do about it, and who is told.")
 def alerts(context: typer.Context, json: Json = False) -> None:
     """What is wrong now, with what to do about it. Exit code 1 if something is critical, or nobody knows."""
     if context.invoked_subcommand:
+        refuse_before_verb(context, json)
         return
     from dataclasses import asdict
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import completing
-from .output import Json, as_json, aside, counted, lines, table
+from .output import Json, as_json, aside, counted, lines, refuse_before_verb, table
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -27,7 +27,14 @@ app = typer.Typer(help="Who has a lab, and what it holds.")
 def labs(context: typer.Context, json: Json = False) -> None:
     """Who has a lab, what it holds, since when, and when somebody did something in it last."""
     if context.invoked_subcommand:
-        return
+        refuse_before_verb(context, json)
+    else:
+        list_(context, json)
+
+
+@app.command("list")
+def list_(context: typer.Context, json: Json = False) -> None:
+    """The same as without a verb: who has a lab, and what it holds."""
     from dataclasses import asdict
 
     found = _look(context.obj)

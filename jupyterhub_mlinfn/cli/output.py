@@ -12,8 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import UserError
+
 WIDEST = 1000  # or else rich cuts long words, such as ids, at the width of the window
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+
+
+def refuse_before_verb(context: typer.Context, json: bool) -> None:
+    """Nothing. Raises UserError where --json is given to a group of verbs, as the verb would not hear of it."""
+    if json:
+        raise UserError(f"--json goes behind the verb: mlinfn {context.info_name} {context.invoked_subcommand} --json")
 
 
 def as_json(data: Any) -> None:

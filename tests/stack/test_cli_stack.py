@@ -161,7 +161,7 @@ def test_labs_are_listed_with_what_they_hold(keeper, lab):
     assert (found["user"], found["state"], found["profile"], found["memory"], found["cpus"]) == (
         "anna", "running", "lab", 2**29, 1.0)  # fmt: skip
     assert found["active"] >= found["since"]
-    line = keeper.run("labs").stdout.splitlines()[1].split()
+    line = keeper.run("labs", "list").stdout.splitlines()[1].split()
     assert line[:5] == ["anna", "lab", found["image"], "0.5G", "1"]
     assert [*hub_api.servers(keeper.site.settings, page=1)] == [("anna", "")]
     until(lambda: offered(keeper, "mlinfn labs stop a") == "anna", 20, "TAB to offer her")

@@ -77,6 +77,35 @@ def config(tmp_path):
     return path
 
 
+@pytest.fixture
+def mlinfn(config, tmp_path):
+    """Runs the command on that site, with an engine on which nothing runs; gives what it exited with and printed."""
+    (tmp_path / "docker").write_text("#!/bin/sh\n")
+    (tmp_path / "docker").chmod(0o755)
+    environment = {**os.environ, "MLINFN_CONFIG": str(config), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    return lambda words: subprocess.run([MLINFN, *words.split()], env=environment, text=True, capture_output=True,
+                                        timeout=20)  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "printed"), [
+    ("labs", "No lab is running.\n"), ("labs list", "No lab is running.\n"), ("labs --json", "[]\n"),
+    ("labs list --json", "[]\n"),
+])  # fmt: skip
+def test_labs_are_listed_with_the_verb_and_without(mlinfn, words, printed):
+    done = mlinfn(words)
+    assert (done.returncode, done.stdout) == (0, printed), done.stderr
+
+
+@pytest.mark.parametrize(("words", "instead"), [
+    ("labs --json stop anna", "mlinfn labs stop --json"), ("alerts --json test", "mlinfn alerts test --json"),
+    ("labs --json list", "mlinfn labs list --json"),
+])  # fmt: skip
+def test_json_before_the_verb_is_a_mistake_that_says_where_it_goes(mlinfn, words, instead):
+    done = mlinfn(words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"--json goes behind the verb: {instead}\n"
+
+
 def context(path) -> typer.Context:
     """What Typer knows while somebody types a command about these settings."""
     return typer.main.get_command(app).make_context("mlinfn", ["--config", str(path), "logs"], resilient_parsing=True)

@@ -67,9 +67,9 @@ def test_only_the_module_of_output_draws_with_rich():
 
 REAL = {
     "tests/stack/test_cli_stack.py": (
-        "init", "prepare", "up", "down", "logs", "status", "doctor", "alerts", "gpus", "labs", "labs stop",
-        "images list", "images build", "config check", "config show", "config schema", "users add", "users list",
-        "users password", "users change", "users remove", "users relink", "iam client", "demo passwords",
+        "init", "prepare", "up", "down", "logs", "status", "doctor", "alerts", "gpus", "labs", "labs list",
+        "labs stop", "images list", "images build", "config check", "config show", "config schema", "users add",
+        "users list", "users password", "users change", "users remove", "users relink", "iam client", "demo passwords",
         "backup status"),
     "tests/stack/test_backups.py": ("backup run", "backup list", "backup restore", "backup key", "backup check",
                                     "backup forget", "backup adopt", "restore"),
