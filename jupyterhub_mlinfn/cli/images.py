@@ -127,7 +127,7 @@ def build(
     elif not plan:
         lines("No image of ours is offered.")
     if any(statuses):
-        raise typer.Exit(max(statuses))
+        raise typer.Exit(1)
 
 
 def _build(names: list[str], torch: str, json: bool) -> int:
