@@ -25,8 +25,10 @@ def replace(path: Path, text: str, *, mode: int = 0o600, owner: int = -1) -> Non
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(name)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # the system names none when a disk is full
         raise
 
 

@@ -86,10 +86,23 @@ def main() -> None:
     except OperatorError as error:
         _fail(str(error), NOT_WELL)
     except PermissionError as error:
-        _fail(f"{error.filename}: {error.strerror}. Run this as root (sudo mlinfn ...).", NOT_WELL)
+        _fail(f"{_reason(error)}. Run this as root (sudo mlinfn ...).", NOT_WELL)
     except BrokenPipeError:  # the reader, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(NOT_WELL)
+    except OSError as error:  # such as of a disk that is full or read-only
+        _drop_output()
+        _fail(f"{_reason(error)}. See: mlinfn doctor", NOT_WELL)
+
+
+def _reason(error: OSError) -> str:
+    """`FILE: why`, or why alone where the system names no file."""
+    return ": ".join(str(each) for each in (error.filename, error.strerror or error) if each)
+
+
+def _drop_output() -> None:
+    """Nothing; what could not be written is not tried again when Python ends, which would be a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(text: str, code: int) -> None:
