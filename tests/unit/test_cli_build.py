@@ -1,4 +1,4 @@
-"""`mlinfn images build`: what it exits with when the checkout's builder ends badly. Real builds: tests/docker."""
+"""`mlinfn images build`: what it exits with when the checkout's builder ends badly. Real builds are in tests/docker."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ from support.places import CHECKOUT
 
 from jupyterhub_mlinfn import __version__
 
+pytestmark = pytest.mark.docker  # without an engine, but too long for the quick part
 MLINFN = Path(sys.executable).with_name("mlinfn")
 BUILDER = """
 import os, signal, sys
