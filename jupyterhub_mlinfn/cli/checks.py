@@ -12,7 +12,7 @@ from ..references import OURS
 from . import alerts_seen, backup_service, cvmfs_service, rooms_service, tls_finding
 from .account_findings import accounts
 from .clock_findings import clock, others_clocks
-from .disk_findings import disk, folders, inodes, rights, run_folder, secrets, shared_disk, targets
+from .disk_findings import disk, folders, inodes, read_only, rights, run_folder, secrets, shared_disk, targets
 from .driver_findings import driver, reload_trap, specifications, toolkit
 from .engine_findings import bridge_filter, cdi, compose, docker, engine_version, lab_limits, live_restore, own_root
 from .finding import Finding
@@ -111,8 +111,8 @@ STATUS: Sequence[Check] = (docker, services, hub, certificate, guard, identity, 
                            disk, folders, subdomains, rooms)
 OF_ENGINE: Sequence[Check] = (engine_version, own_root, lab_limits, specifications, reload_trap)
 """Those that concern the machine, and take an engine that answers."""
-OF_MACHINE: Sequence[Check] = (compose, driver, toolkit, kernel, accounts, rights, inodes, shared_disk, targets, clock,
-                               others_clocks, issuer, names, resolvers, registries, proxies)
+OF_MACHINE: Sequence[Check] = (compose, driver, toolkit, kernel, accounts, rights, read_only, inodes, shared_disk,
+                               targets, clock, others_clocks, issuer, names, resolvers, registries, proxies)
 """Those that concern the machine or others, whom `status` does not ask."""
 DOCTOR: Sequence[Check] = (*STATUS, service_images, lab_images, ports, run_folder, secrets, live_restore, cdi,
                            bridge_filter, cvmfs_shared, cvmfs_flags, *OF_ENGINE, *OF_MACHINE)

@@ -30,6 +30,13 @@ def _disk(facts: Facts, path: str, room: tuple[int, int]) -> Finding:
     return Finding("green", "Disk", said)
 
 
+def read_only(facts: Facts) -> list[Finding]:
+    """Folders that the kernel lets nobody write to, as after a fault of their disk."""
+    return [Finding("red", "Disk", f"The disk of {path} is read-only: nothing can be saved on it.",
+                    f'sudo dmesg | tail; sudo mount -o remount,rw "$(findmnt -no TARGET -T {path})"')
+            for path in facts.machine.read_only]  # fmt: skip
+
+
 def inodes(facts: Facts) -> Finding | None:
     """Nothing where no file system counts them, as btrfs does not."""
     if not facts.machine.inodes:

@@ -47,6 +47,8 @@ class Machine:
     has_swap: bool
     inodes: Mapping[str, tuple[int, int]]
     """Folder -> files that can still be made on its disk, and that could be in all."""
+    read_only: tuple[str, ...]
+    """Folders on disks that nothing can be written to."""
     run_free: tuple[int, int]
     """Free and total bytes of the tmpfs with members' tokens."""
     is_one_disk: bool
@@ -71,6 +73,7 @@ def look(settings: Settings, about: About, world: Path) -> Machine:
         "kernel": lambda: kernel(world),
         "has_swap": lambda: len(_lines(world / "proc/swaps")) > 1,
         "inodes": lambda: inodes(settings, about()),
+        "read_only": lambda: read_only(settings, about()),
         "run_free": lambda: _free(settings.root / "run"),
         "is_one_disk": lambda: is_one_disk(settings, about()),
         "open_folders": lambda: tuple(open_folders(settings.root)),
@@ -91,6 +94,11 @@ def inodes(settings: Settings, about: Mapping[str, Any] | str) -> dict[str, tupl
     """Files that can be made where the data and Docker's are; nothing for a file system that does not count them."""
     counted = {str(path): os.statvfs(nearest(path)) for path in places(settings, about)}
     return {path: (each.f_favail, each.f_files) for path, each in counted.items() if each.f_files}
+
+
+def read_only(settings: Settings, about: Mapping[str, Any] | str) -> tuple[str, ...]:
+    """Those of our folders and Docker's that nothing can be written to."""
+    return tuple(str(path) for path in places(settings, about) if os.statvfs(nearest(path)).f_flag & os.ST_RDONLY)
 
 
 def places(settings: Settings, about: Mapping[str, Any] | str) -> list[Path]:

@@ -114,6 +114,7 @@ FAULTS = {
     "registry's clock": (fast_clock("registry", 300), "Clock", "red", "s ahead of the registry", "set-ntp true"),
     "registry": (silent_registry, "Registry", "amber", "nobody can start", "mlinfn images pull"),
     "disk full": (lambda m: m.disk("engine", "size=16m"), "Disk", "red", "0 of 0 GB", "docker system df"),
+    "disk read-only": (lambda m: m.disk("engine", "ro"), "Disk", "red", "is read-only", "mount -o remount,rw"),
     "images beside data": (small_disk, "Images' disk", "amber", "has 30 GB left", "data-root"),
     "no more files": (few_files, "Files", "red", "nothing can be saved", "du --inodes"),
     "run on disk": (lambda m: subprocess.run(["/usr/bin/umount", m.root / "run"], check=True), "Tokens", "red",
