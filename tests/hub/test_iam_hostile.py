@@ -15,6 +15,7 @@ from support.wait import until
 from jupyterhub_mlinfn import claims
 from jupyterhub_mlinfn.form import TEMPLATES
 
+pytestmark = pytest.mark.docker  # without an engine, but too long for the quick part
 CONFIG = """
 c.JupyterHub.authenticator_class = "indigo-iam"
 c.JupyterHub.template_paths = [{templates!r}]

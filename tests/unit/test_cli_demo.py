@@ -15,6 +15,7 @@ from jupyterhub_mlinfn.cli.site import Site
 from jupyterhub_mlinfn.errors import OperatorError
 from jupyterhub_mlinfn.identity import Subjects
 
+pytestmark = pytest.mark.docker  # without an engine, but too long for the quick part
 MLINFN = Path(sys.executable).with_name("mlinfn")
 IAM = "login: iam\niam: {issuer: https://iam.example.org}\n"
 

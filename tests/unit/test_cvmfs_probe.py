@@ -17,6 +17,8 @@ from support.wait import until
 from jupyterhub_mlinfn import cvmfs
 from jupyterhub_mlinfn.cvmfs import report
 
+pytestmark = pytest.mark.docker  # without an engine, but too long for the quick part
+
 
 @pytest.fixture
 def two(software):

@@ -29,6 +29,7 @@ from support.well import CARD, OLD_CARD
 
 from jupyterhub_mlinfn.cli import engine
 
+pytestmark = pytest.mark.docker  # without an engine, but too long for the quick part
 BIN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MLINFN = Path(sys.executable).with_name("mlinfn")
 APART = """
