@@ -20,8 +20,8 @@ def disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
-    (folder / "root/hub").mkdir(parents=True)
-    (folder / "root/compose.env").touch()
+    (folder / "site/hub").mkdir(parents=True)
+    (folder / "site/compose.env").touch()
     yield folder
     subprocess.run(["umount", folder], check=True)
 
@@ -37,7 +37,7 @@ def protect(disk):
 
 
 def protect_locked(disk):
-    (disk / ".root.lock").touch(mode=0o600)
+    (disk / ".site.lock").touch(mode=0o600)
     protect(disk)
 
 
@@ -50,7 +50,7 @@ def mlinfn(disk, tmp_path):
     (tmp_path / "docker").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\n[ $1 != info ] || echo {{}}\n')
     (tmp_path / "docker").chmod(0o755)
     path = tmp_path / "mlinfn.yaml"
-    path.write_text(f"instance: mlinfntest-disk\nroot: {disk}/root\n"
+    path.write_text(f"instance: mlinfntest-disk\nroot: {disk}/site\n"
                     "images: [{slug: lab, title: JupyterLab, image: mlinfn/lab}]\n")  # fmt: skip
     environment = {**os.environ, "MLINFN_CONFIG": str(path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
@@ -73,13 +73,13 @@ def test_services_can_be_stopped(mlinfn, disk, tmp_path, fault):
 @each_fault
 def test_there_is_one_at_a_time_all_the_same(mlinfn, disk, fault):
     fault(disk)
-    with subprocess.Popen([sys.executable, "-c", HOLDER, disk / "root"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    with subprocess.Popen([sys.executable, "-c", HOLDER, disk / "site"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           text=True) as holder:  # fmt: skip
         assert holder.stdout.readline() == "in\n"
         done = mlinfn("down")
         holder.stdin.close()
     assert done.returncode == 1
-    assert done.stderr == (f"Another `mlinfn` changes what is in {disk}/root at this moment. Let it end, then try "
+    assert done.stderr == (f"Another `mlinfn` changes what is in {disk}/site at this moment. Let it end, then try "
                            "again.\n")  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_written_is_one_sentence(mlinfn, disk, fault, why):
     fault(disk)
     done = mlinfn("users", "add", "anna")
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.fullmatch(rf"{disk}/root/hub/\S+: {why}\. See: mlinfn doctor\n", done.stderr)
+    assert re.fullmatch(rf"{disk}/site/hub/\S+: {why}\. See: mlinfn doctor\n", done.stderr)
 
 
 def test_an_answer_that_cannot_be_written_is_one_sentence(mlinfn):
