@@ -56,7 +56,7 @@ class Container:
     def words(self) -> list[str]:
         """The words of `docker` that start it. The host's name is its own, since restic trusts locks by that."""
         return ["run", "--rm", "--interactive", "--network=host", "--pull=never", "--read-only", "--tmpfs=/tmp",
-                f"--hostname={self._host()}", f"--env=TZ={backup_service.time_zone()}",
+                f"--hostname={self._own_host()}", f"--env=TZ={backup_service.time_zone()}",
                 "--user=0:0", "--cap-drop=ALL", "--security-opt=no-new-privileges:true", "--memory=2g",
                 "--memory-swap=2g", *self._files(), *self._settings(), IMAGE]  # fmt: skip
 
@@ -79,16 +79,20 @@ class Container:
         reads = {self.secrets: "/run/secrets", **self.reads}
         return [*words, *(_mount(*each, "readonly") for each in reads.items()), *starmap(_mount, mounts.items())]
 
+    @cached_property
     def _host(self) -> str:
+        """The service's; empty where nothing is set up yet."""
+        return backup_service.host(self.site.settings) if self.reads else ""
+
+    def _own_host(self) -> str:
         """A name of its own: restic takes processes of a host of the same name for its neighbours."""
         own = secrets.token_hex(4)
-        return f"{own}.{backup_service.host(self.site.settings)}" if self.reads else f"by-hand-{own}"
+        return f"{own}.{self._host}" if self._host else f"by-hand-{own}"
 
     def _settings(self) -> list[str]:
         """Where nothing is set up yet, no settings are read, and restic's cache goes with the container's files."""
         if self.reads:
-            return [f"--env=MLINFN_CONFIG={CONFIG}",
-                    f"--env=MLINFN_BACKUP_HOST={backup_service.host(self.site.settings)}"]  # fmt: skip
+            return [f"--env=MLINFN_CONFIG={CONFIG}", f"--env=MLINFN_BACKUP_HOST={self._host}"]
         return [f"--env=MLINFN_BACKUP_STATE={INTO + '/.state' if self.into else '/tmp'}"]
 
 

@@ -128,8 +128,8 @@ def host(settings: Settings) -> str:
 def compose_part(settings: Settings, host: str, zone: str, disks: Mapping[str, str]) -> Mapping[str, Any]:
     """What Compose has to know besides compose.yaml. Compose reads JSON as well; it takes `$` for a variable.
 
-    `disks` are the targets that are folders, with the mounts that they lie on: Compose
-    makes the container anew when one was mounted meanwhile, and only a new one sees it.
+    `disks` are the targets that are folders, with the mounts that they lie on: Compose makes the container anew when
+    one was mounted meanwhile, and only a new one sees it.
     """
     volumes = [{"type": "bind", "source": each.replace("$", "$$"), "target": each.replace("$", "$$")}
                for each in disks]  # fmt: skip
