@@ -16,7 +16,7 @@ from . import interrupt
 ANSWER_S = 30
 NOT_INSTALLED = "There is no `docker` command on this machine. ./install.sh installs Docker."
 NOT_RUNNING = "Docker is not running. Start it with: {command}"
-LATE = "Docker did not answer to `docker {word}` within {limit_s:.0f} s."
+TOO_SLOW = "Docker did not answer to `docker {word}` within {limit_s:.0f} s."
 NOT_ALLOWED = "Docker is running, but does not answer to this user. Run this as root (sudo mlinfn ...)."
 
 
@@ -27,7 +27,7 @@ def docker(*words: str, timeout_s: float = ANSWER_S) -> str:
     except FileNotFoundError:
         raise OperatorError(NOT_INSTALLED) from None
     except subprocess.TimeoutExpired:
-        raise OperatorError(LATE.format(word=words[0], limit_s=timeout_s)) from None
+        raise OperatorError(TOO_SLOW.format(word=words[0], limit_s=timeout_s)) from None
     if done.returncode:
         raise OperatorError(refusal(done.stderr))
     return done.stdout
@@ -134,7 +134,7 @@ def last_lines(container: str, count: int = 15, limit_s: float = ANSWER_S) -> st
     except FileNotFoundError:
         return NOT_INSTALLED
     except subprocess.TimeoutExpired:
-        return LATE.format(word="logs", limit_s=limit_s)
+        return TOO_SLOW.format(word="logs", limit_s=limit_s)
     return done.stdout.rstrip()
 
 

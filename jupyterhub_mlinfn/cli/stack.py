@@ -75,7 +75,7 @@ def down(
     from . import compose, engine
 
     site = context.obj
-    engine.info()
+    engine.info()  # who does not answer is named before Compose complains in its own words
     compose.down(site, quiet=json)
     running = compose.labs(site)  # now that no hub starts or stops any
     if labs:
