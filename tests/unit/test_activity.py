@@ -10,6 +10,8 @@ import pytest
 
 from jupyterhub_mlinfn.activity import kernels, started_with
 
+pytestmark = pytest.mark.docker  # without an engine, but too long for the quick part
+
 
 class Lab:
     """A server that gives one answer to everything, and keeps what it was sent."""
