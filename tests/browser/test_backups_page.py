@@ -17,15 +17,14 @@ pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>"
 ODD = "  a&b=c#d?%41+é 'x' \\ ‮txt.exe "
 LONG = "Averylongnamewithoutanyspaceinit" * 7
-NOW = datetime.now(timezone.utc)
-DATES = [{"snapshot": f"{number:064x}", "time": (NOW - timedelta(days=number, hours=1)).isoformat()}
-         for number in range(40)]  # fmt: skip
+DATES = [{"snapshot": f"{days:064x}", "time": (datetime.now(timezone.utc) - timedelta(days, hours=1)).isoformat()}
+         for days in range(40)]  # fmt: skip
 NEWEST, BEFORE, OLD = (each["snapshot"] for each in (DATES[0], DATES[1], DATES[39]))
 HOME = [entry("analysis", "folder"), entry("thesis", "folder"), entry("cvmfs", "link"), entry("fit.ipynb", size=48213),
         entry("notes.md", size=812), entry("sample.root", size=3 * 2**30)]  # fmt: skip
+RUNS = [entry(f"run-{number:02}.root", size=1000 * number) for number in range(30)]
 GROUP = [entry("of boris alone", "folder", may=False), entry("socket", "other", may=False),
          entry("a\ufffdb", may=False), entry(LONG, size=12), entry(HOSTILE, "folder")]  # fmt: skip
-BUSY = "Another restore of yours is under way. Wait for its end, or stop it."
 FOLDER = "restored/2026-11-24T03.00/home"
 
 
@@ -38,8 +37,7 @@ def api(backups_page: BackupsPage) -> MembersAPI:
     api.dates = {"home": DATES, "groups/cms": DATES[:2]}
     api.folders = {("home", each["snapshot"], ""): {"entries": HOME, "more": False} for each in DATES}
     api.folders["home", NEWEST, "analysis"] = {"entries": [], "more": False}
-    runs = [entry(f"run-{number:02}.root", size=1000 * number) for number in range(30)]
-    api.folders["home", BEFORE, "analysis"] = {"entries": [entry("plots", "folder"), *runs], "more": True}
+    api.folders["home", BEFORE, "analysis"] = {"entries": [entry("plots", "folder"), *RUNS], "more": True}
     api.folders["groups/cms", NEWEST, ""] = {"entries": GROUP, "more": False}
     api.restores, api.wanted, api.refusals = [], [], {}
     return api
@@ -75,13 +73,6 @@ def anna(member: Callable[..., Page]) -> Iterator[Page]:
 def rows(page: Page):
     """What is in the folder that is shown."""
     return page.locator("#rows tr:visible")
-
-
-def go_in(page: Page, *names: str) -> None:
-    """Folders are opened one after the other."""
-    for name in names:
-        page.locator("#rows").get_by_role("link", name=name, exact=True).click()
-        expect(page.locator("#here")).to_have_text(name)
 
 
 def look(page: Page) -> None:
@@ -149,7 +140,7 @@ def test_dates_are_words_and_keep_the_folder(anna):
     assert re.fullmatch(r"(Today|Yesterday) \d\d:\d\d", words[0])
     assert re.fullmatch(r"[A-Z][a-z]+day \d{1,2} [A-Z][a-z]+ (\d{4} )?\d\d:\d\d", words[39])
     assert anna.locator("#dates optgroup").first.get_attribute("label") == "Last seven days"
-    go_in(anna, "analysis")
+    anna.get_by_role("link", name="analysis", exact=True).click()
     expect(anna.locator("#words")).to_have_text("This folder is empty.")
     anna.get_by_role("button", name="Earlier").click()
     expect(rows(anna)).to_have_count(31)
@@ -170,8 +161,18 @@ def test_dates_are_words_and_keep_the_folder(anna):
     expect(rows(anna)).to_have_count(len(HOME))
 
 
+def test_date_that_was_chosen_holds_before_its_files_are_in_view(anna, api):
+    api.held.clear()
+    anna.select_option("#dates", BEFORE)
+    anna.get_by_role("button", name="Restore fit.ipynb").click()
+    anna.get_by_role("link", name="analysis").click()
+    api.held.set()
+    expect(rows(anna)).to_have_count(31)
+    expect(anna.locator("#what")).to_have_text("Restoring fit.ipynb")
+    assert api.wanted == [{"place": "home", "snapshot": BEFORE, "path": "fit.ipynb"}]
+
+
 def test_hostile_odd_and_endless_names_are_text(anna, api):
-    api.folders["groups/cms", NEWEST, HOSTILE.partition("/")[0]] = {"entries": [], "more": False}
     api.folders["groups/cms", NEWEST, ""] = {"entries": [entry(HOSTILE), entry(ODD, "folder")], "more": False}
     api.folders["groups/cms", NEWEST, ODD] = {"entries": [entry(ODD), entry(LONG)], "more": False}
     api.places[2]["title"] = HOSTILE
@@ -202,7 +203,8 @@ def test_what_a_member_could_not_read_has_no_button(anna):
 
 
 def test_restore_shows_how_far_it_is_stops_and_says_what_was_kept(anna, api):
-    go_in(anna, "analysis")
+    anna.get_by_role("link", name="analysis", exact=True).click()
+    expect(anna.locator("#here")).to_have_text("analysis")
     anna.get_by_role("button", name="Earlier").click()
     anna.get_by_role("button", name="Restore this folder").click()
     api.goes_on(state="running", bytes=25, of_bytes=100)
@@ -210,9 +212,9 @@ def test_restore_shows_how_far_it_is_stops_and_says_what_was_kept(anna, api):
     expect(bar).to_have_attribute("aria-valuenow", "25")
     anna.reload()
     expect(bar).to_have_attribute("aria-valuenow", "25")
-    api.refusals["POST restores"] = 409, BUSY
+    api.refusals["POST restores"] = 409, "Another restore of yours is under way."
     anna.get_by_role("button", name="Restore plots").click()
-    expect(anna.get_by_role("alert")).to_have_text(BUSY)
+    expect(anna.get_by_role("alert")).to_have_text("Another restore of yours is under way.")
     api.refusals.clear()
     anna.get_by_role("button", name="Stop").click()
     expect(anna.locator("#what")).to_have_text("Restoring analysis was stopped")
@@ -240,6 +242,7 @@ def test_keyboard_alone_finds_and_restores(anna, api):
     tab_to("As they were", "combobox")
     anna.keyboard.press("ArrowDown")
     expect(anna.locator("#dates")).to_have_value(BEFORE)
+    expect(anna.locator("#folder")).to_have_attribute("aria-busy", "false")
     tab_to("analysis", "link")
     anna.keyboard.press("Enter")
     expect(anna.locator("#here")).to_be_focused()

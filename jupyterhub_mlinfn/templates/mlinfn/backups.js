@@ -112,8 +112,14 @@
     show(byId("when"), dates.length > 0);
     show(byId("none"), dates.length === 0);
     show(byId("folder"), dates.length > 0 && Boolean(drawn));
+    lead();
     byId("later").disabled = dates.findIndex(isShown) <= 0;
     byId("earlier").disabled = dates.findIndex(isShown) === dates.length - 1;
+  }
+
+  // the date that is chosen holds for everything in view, also while the folder as it was then is still being read
+  function lead() {
+    for (const made of byId("folder").querySelectorAll("a")) set(made, "href", link({ ...at, path: made.dataset.path }));
   }
 
   const isShown = (date) => date.snapshot === at.snapshot;
@@ -147,6 +153,7 @@
     byId("find").value = "";
     show(byId("finding"), entries.length > FEW);
     byId("rows").replaceChildren(...entries.map(row));
+    lead();
     show(byId("entries"), entries.length > 0);
     write(byId("words"), why || "This folder is empty.");
     show(byId("words"), entries.length === 0);
@@ -163,26 +170,26 @@
       const made = item.appendChild(document.createElement(isHere ? "span" : "a"));
       made.textContent = name;
       if (isHere) Object.assign(made, { id: "here", tabIndex: -1, ariaCurrent: "page" });
-      else made.href = link({ ...here, path: names.slice(0, index).join("/") });
+      else made.dataset.path = names.slice(0, index).join("/");
       return item;
     }));
   }
 
   function row(entry) {
     const made = byId("row").content.firstElementChild.cloneNode(true);
-    const there = { ...here, path: here.path ? `${here.path}/${entry.name}` : entry.name };
+    const path = here.path ? `${here.path}/${entry.name}` : entry.name;
     const find = (part) => made.querySelector(`.backups-${part}`);
     const isFolder = entry.type === "folder", icon = { folder: "folder", link: "link" }[entry.type] || "file";
     made.dataset.type = entry.type;
     made.querySelector("use").setAttribute("href", `#icon-${icon}`);
     const name = isFolder && entry.may ? find("name").appendChild(document.createElement("a")) : find("name");
     name.textContent = entry.name;
-    if (isFolder && entry.may) name.href = link(there);
+    if (isFolder && entry.may) name.dataset.path = path;
     find("size").textContent = { folder: "", other: "", link: "link" }[entry.type] ?? size(entry.size);
     find("time").textContent = entry.time ? short.format(new Date(entry.time)).replace(",", "") : "";
     if (entry.may) {
       find("restore").setAttribute("aria-label", `Restore ${entry.name}`);
-      find("restore").addEventListener("click", () => restore(there));
+      find("restore").addEventListener("click", () => restore(path));
     } else {
       find("do").replaceChildren(Object.assign(document.createElement("span"), { className: "backups-closed", textContent: whyNot(entry) }));
     }
@@ -207,15 +214,16 @@
   const step = (by) => go({ snapshot: dates[dates.findIndex(isShown) + by].snapshot });
   byId("earlier").addEventListener("click", () => step(1));
   byId("later").addEventListener("click", () => step(-1));
-  byId("restore-folder").addEventListener("click", () => restore(here));
+  byId("restore-folder").addEventListener("click", () => restore(here.path));
 
   // ---- bringing it back
 
   const isActive = (each) => each.state === "counting" || each.state === "running";
   const shown = () => restores.find(isActive) || restores.find((each) => each.id === sessionStorage.getItem("restore"));
 
-  async function restore(there) {
+  async function restore(path) {
     if (asking) return;
+    const there = { ...at, path };
     asking = true;
     refuse("");
     try {
