@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..errors import OperatorError, UserError
 from ..settings import Settings
 from ..usage import epoch
 from . import backup_service, cvmfs_service, engine, env_file, monitoring_service, tls_service
+from .output import counted
 from .site import CHECKOUT, Site
 
 SERVICES = ("hub", "proxy", "guard")
@@ -40,6 +42,8 @@ OPTIONAL = tuple(name for name in PROFILES if name not in (DEMO, TRAEFIK))
 INSTANCE_LABEL = "it.infn.mlinfn.instance"
 SERVICE_LABEL = "it.infn.mlinfn.service"
 LOOK_EVERY_S = 0.5
+LABS_AT_ONCE = 16
+"""How many labs are stopped at a time: one after the other, a full machine would take a quarter of an hour."""
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # Compose clears lines even where it was told to use no colour
 
 Container = dict[str, Any]
@@ -211,11 +215,26 @@ def labs(site: Site) -> list[Container]:
 
 
 def stop_labs(running: Sequence[Container], grace_s: int, *, say: Callable[[str], None]) -> None:
-    """The labs are stopped, their programs with so many seconds to end by themselves, and their containers removed."""
-    for number, each in enumerate(running, 1):
-        say(f"Stopping lab {number} of {len(running)}: {each['Name'].lstrip('/')}")
-        engine.stop(each["Id"], grace_s)
-        engine.remove(each["Id"])
+    """The labs are stopped, several at a time, and their containers removed; each has so many seconds to end by itself.
+
+    Raises OperatorError for one that could not be stopped, when the others are.
+    """
+    say(f"{counted(len(running), 'lab')} to stop; each has {grace_s} s to end by itself.")
+    with ThreadPoolExecutor(LABS_AT_ONCE) as beside:
+        names = {beside.submit(_stop_lab, each["Id"], grace_s): each["Name"].lstrip("/") for each in running}
+        try:
+            for number, done in enumerate((each for each in as_completed(names) if not each.exception()), 1):
+                say(f"Stopped {number} of {len(running)}: {names[done]}")
+        except KeyboardInterrupt:
+            beside.shutdown(wait=False, cancel_futures=True)
+            raise
+    for done in names:
+        done.result()
+
+
+def _stop_lab(container: str, grace_s: int) -> None:
+    engine.stop(container, grace_s)
+    engine.remove(container)
 
 
 def logs(site: Site, names: Sequence[str], *, follow: bool, tail: int) -> Iterator[tuple[str, str]]:

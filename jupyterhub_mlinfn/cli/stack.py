@@ -78,7 +78,7 @@ def down(
     engine.info()  # who does not answer is named before Compose complains in its own words
     compose.down(site, quiet=json)
     running = compose.labs(site)  # now that no hub starts or stops any
-    if labs:
+    if labs and running:
         grace_s = seconds_of(site.settings.starting.stop_grace)
         compose.stop_labs(running, grace_s, say=(lambda text: None) if json else aside)
     if json:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from jupyterhub_mlinfn.cli import compose
+from jupyterhub_mlinfn.errors import OperatorError
 
 pytestmark = pytest.mark.docker
 STUBBORN = ("import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
@@ -45,3 +46,23 @@ def test_a_lab_that_goes_meanwhile_keeps_no_other_from_being_stopped(lab, site):
     first.remove(force=True)
     compose.stop_labs(sorted(running, key=lambda each: each["Id"] == second.id), 0, say=lambda text: None)
     assert compose.labs(site) == []
+
+
+def test_labs_are_stopped_side_by_side_and_each_is_told(lab, site):
+    names = [lab(name).name for name in ("anna", "boris", "carla", "dora")]
+    began, told = time.monotonic(), []
+    compose.stop_labs(compose.labs(site), 4, say=told.append)
+    assert 4 <= time.monotonic() - began < 14, "one after the other takes 16 s"
+    assert compose.labs(site) == []
+    assert told[0] == "4 labs to stop; each has 4 s to end by itself."
+    assert [line.split(": ")[0] for line in told[1:]] == [f"Stopped {number} of 4" for number in (1, 2, 3, 4)]
+    assert sorted(line.split(": ")[1] for line in told[1:]) == sorted(names)
+
+
+def test_a_lab_that_docker_cannot_stop_is_named_when_the_others_are(lab, site):
+    lab("anna")
+    told, unknown = [], {"Id": "", "Name": "/nobody"}
+    with pytest.raises(OperatorError, match="Docker refused"):
+        compose.stop_labs([unknown, *compose.labs(site)], 0, say=told.append)
+    assert compose.labs(site) == []
+    assert len(told) == 2, "what was not stopped is not said to be"
