@@ -171,8 +171,9 @@ class Kernel:
                 return printed
 
     def run(self, code: str, timeout_s: float = 30) -> str:
-        """What code printed."""
-        return self.output(self.send(code), timeout_s)
+        """What code printed, over a websocket of its own: one on which no ping is answered for 90 s, Jupyter closes."""
+        with Kernel(self.lab, self.id) as fresh:
+            return fresh.output(fresh.send(code), timeout_s)
 
 
 class LikeBrowsers(DefaultCookiePolicy):
