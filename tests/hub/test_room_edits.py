@@ -54,6 +54,7 @@ async def test_two_people_and_a_restart(editing, opened, notebook):
         await until_true(lambda: on_disk(opened, notebook) == text, 30, "the file to be the same")
 
 
+@pytest.mark.alone
 async def test_what_one_types_the_other_sees_at_once(editing, opened, notebook):
     async with editor(editing, "anna", opened, notebook) as anna, editor(editing, "boris", opened, notebook) as boris:
         await asyncio.gather(type_all(anna, 200), type_all(boris, 200))
