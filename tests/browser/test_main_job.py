@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Page, TimeoutError, expect
 from support import demo
-from support.browser import screenshot
+from support.browser import screenshot, under_way
 from support.machine import Machine
 from support.places import free_ports
 from support.wait import until
@@ -86,7 +86,17 @@ def type_in_a_terminal(page: Page, command: str) -> None:
         page.locator(f'{menu}:text-is("{entry}")').click()
     page.locator('.lm-Menu-itemLabel:text-is("Terminal")').click()
     terminal = page.locator(".jp-Terminal .xterm")
-    expect(terminal).to_be_visible()
+
+    def opened() -> bool:
+        with contextlib.suppress(TimeoutError):
+            terminal.wait_for(timeout=20_000)
+            return True
+        # JupyterLab asks once for the parts of a terminal, and waits; who sees that for long loads the page again.
+        print(f"No terminal after 20 s, while the page waited for {under_way(page) or 'nothing'}.")
+        page.reload()
+        return False
+
+    until(opened, 90, "a terminal")
     terminal.click()
     page.keyboard.type(command + "\n")
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -29,6 +30,8 @@ OPEN_SOCKET = """url => new Promise(done => {
 })"""
 """What a page says of a websocket that it tries: open, or refused."""
 FOR_DOCS = CHECKOUT / "docs/screenshots"
+UNDER_WAY: WeakKeyDictionary[Page, dict] = WeakKeyDictionary()
+"""The requests of each page that were not answered yet."""
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,7 @@ def new_page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Call
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         page = context.new_page()
         page.set_default_timeout(30_000)
+        _watch(page)
         pages.append(page)
         return page
 
@@ -88,11 +92,23 @@ def page(new_page: Callable[..., Page]) -> Page:
     return new_page()
 
 
+def under_way(page: Page) -> list[str]:
+    """What the page has asked for and not been answered, without what stands behind a ?, which may be secret."""
+    return [request.url.partition("?")[0] for request in UNDER_WAY.get(page, ())]
+
+
+def _watch(page: Page) -> None:
+    waits = UNDER_WAY[page] = {}
+    page.on("request", lambda request: waits.setdefault(request))
+    for event in ("requestfinished", "requestfailed"):
+        page.on(event, lambda request: waits.pop(request, None))
+
+
 def _keep(page: Page, test: str, number: int) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
     path = SHOTS / f"{re.sub(r'[^A-Za-z0-9_-]+', '-', test)}-{number}.png"
     page.screenshot(path=path, full_page=True)
-    print(f"--- {page.url}: {path}")
+    print(f"--- {page.url}: {path}", *(f"    waits for {url}" for url in under_way(page)), sep="\n")
 
 
 def screenshot(page: Page, name: str) -> Path | None:
