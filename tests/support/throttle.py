@@ -50,8 +50,10 @@ class Relay:
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
-    def _in_thread(self, work, *arguments) -> None:
-        threading.Thread(target=work, args=arguments, daemon=True).start()
+    def _in_thread(self, work, *arguments) -> threading.Thread:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        thread.start()
+        return thread
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -65,8 +67,14 @@ class Relay:
             _enter(self.netns)
         with contextlib.suppress(OSError), near, socket.socket(family, socket.SOCK_STREAM) as far:
             far.connect(self.target)
-            self._in_thread(self._forth, near, far)
-            self._back(far, near)
+            forth = self._in_thread(self._forth, near, far)
+            try:
+                self._back(far, near)
+            finally:  # before the sockets are closed: their numbers come again, and it would read the next connection
+                for end in (near, far):
+                    with contextlib.suppress(OSError):
+                        end.shutdown(socket.SHUT_RDWR)
+                forth.join()
 
     def _forth(self, near: socket.socket, far: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -84,4 +92,3 @@ class Relay:
                 with self.pace:
                     time.sleep(len(data) / self.bytes_per_s)
             near.sendall(data)
-        near.shutdown(socket.SHUT_WR)
