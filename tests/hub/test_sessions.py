@@ -245,7 +245,8 @@ def test_token_is_never_missing_half_or_old(reading):
     assert len(tokens) > READ_S / LIFE_S
     assert set(tokens) <= institute.service.issued()
     stall_s = max(0, gap_s - 2 * STEP_S)  # when the whole machine stood still, nobody renewed anything
-    assert least_s > LIFE_S / 2 - 1 - stall_s  # one: `exp` is in whole seconds
+    # It is renewed at half of its life; a busy machine has a quarter for that. One: `exp` is in whole seconds.
+    assert least_s > LIFE_S / 4 - 1 - stall_s
 
 
 def test_nothing_secret_is_in_a_log(institute, reading):
